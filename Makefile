@@ -1,0 +1,51 @@
+# Every target works from a fresh clone; `make help` lists them.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PORT   ?= 5000
+URI    ?= sqlite:///outputs/mlflow.db
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format speed ui lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/installed ## one run: quotient-remainder, 120 buckets, on the embedded data set
+	$(BIN)/python -m bench.run strategy=qr num_buckets=120
+
+test: $(VENV)/installed ## the fast tests
+	$(BIN)/python -m pytest -m "not slow and not movielens and not network"
+
+lint: $(VENV)/installed ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/installed ## put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+speed: $(VENV)/installed ## the recipe as published against the harness, as ratios within one run
+	$(BIN)/python -m benchmarks.speed
+
+ui: $(VENV)/installed ## MLflow's pages on http://127.0.0.1:5000 (PORT=, URI=)
+	@mkdir -p outputs
+	$(BIN)/mlflow ui --backend-store-uri $(URI) --host 127.0.0.1 --port $(PORT)
+
+lock: $(VENV)/installed ## take newer versions of the dependencies into requirements.lock
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+		--generate-hashes --upgrade --no-header --output-file requirements.lock
+
+clean: ## remove the environment and caches, keep outputs
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# The marker file comes last, so that an install that broke off is taken up again.
+$(VENV)/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else \
+		"error: Python %d.%d: TensorFlow needs 3.11 to 3.13; name one with PYTHON=python3.12" % v)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,21 @@
+"""The errors that end a command with one clear line."""
+
+
+class BenchError(Exception):
+    """An error whose message is for the user: what was wrong, the value that was given, what would work."""
+
+    exit_code = 1
+
+
+class RequestError(BenchError):
+    """The request is wrong: a setting, a data file, a broken archive, a budget that cannot be met."""
+
+    exit_code = 2
+
+
+class SourceError(BenchError):
+    """A data source cannot be reached."""
+
+
+class RunFailed(BenchError):
+    """A run that started did not come to a valid result (a NaN, for one)."""

@@ -1,0 +1,162 @@
+"""Batches, prepared on the host for a whole chunk of steps at once, while the device runs the chunk before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bench.data.interactions import Part
+from bench.embeddings.base import Method
+from bench.errors import RequestError
+
+CHUNK_EXAMPLES = 1 << 16
+"""Examples in a chunk: some 40 ms of work at the recipe's size, and little memory at any."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One embedding layer's lookups, done on the host.
+
+    Attributes:
+        key: a name for the layer, unique in the model.
+        field: the field whose ids the layer gets.
+        method: what computes the row numbers.
+        maps: the method's integer arrays.
+        by_rows: tables whose updates are by rows, so that repeated rows of a batch must be found.
+    """
+
+    key: str
+    field: str
+    method: Method[Any]
+    maps: Mapping[str, np.ndarray]
+    by_rows: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive batches of one epoch.
+
+    Attributes:
+        steps: how many of the batches are real; the rest is padding that keeps shapes the same.
+        examples: how many rows of data they hold.
+        arrays: ``ids`` by field (steps, batch), ``labels`` (steps, batch), ``counts`` (steps,), ``dense``
+            (steps, batch, width) where there is any; by layer ``indices`` (steps, batch, ...) and ``first``
+            (steps, rows read): for each row read in a batch, where in the batch that row is first read.
+    """
+
+    steps: int
+    examples: int
+    arrays: dict[str, Any]
+
+
+def check_ids(part: Part, sizes: Mapping[str, int], name: str) -> None:
+    """Refuses ids outside their vocabulary: XLA would clamp them and say nothing."""
+    for field, ids in part.ids.items():
+        if not len(ids):
+            continue
+        low, high = int(ids.min()), int(ids.max())
+        if low < 0 or high >= sizes[field]:
+            wrong = low if low < 0 else high
+            raise RequestError(
+                f"{name} rows: field {field} has id {wrong}, outside its vocabulary of {sizes[field]} "
+                f"(0 to {sizes[field] - 1})"
+            )
+
+
+def first_occurrence(rows: np.ndarray) -> np.ndarray:
+    """For every element of a batch, the position of its first equal in that batch.
+
+    Args:
+        rows: integers from 0, shape (batches, width).
+
+    Returns:
+        int32 of the same shape.
+    """
+    width = rows.shape[1]
+    bits = max(width - 1, 1).bit_length()
+    # Row and position in one integer: a plain sort, which NumPy vectorizes, brings equal rows together in order.
+    small = rows.size == 0 or int(rows.max()) < 1 << (31 - bits)
+    key = rows.astype(np.int32 if small else np.int64) << bits
+    key |= np.arange(width, dtype=key.dtype)
+    key.sort(axis=1)
+    flat = key.ravel()
+    repeats = (flat[1:] ^ flat[:-1]) < (1 << bits)
+    repeats[width - 1 :: width] = False  # neighbours in different batches
+    # Only repeats differ from their own position, and they are few.
+    places = np.flatnonzero(repeats) + 1
+    first = np.empty(rows.shape, np.int32)
+    first[...] = np.arange(width, dtype=np.int32)
+    begins = np.ones(len(places), bool)
+    np.not_equal(np.diff(places), 1, out=begins[1:])
+    start = np.maximum.accumulate(np.where(begins, places - 1, 0))
+    position = (flat & ((1 << bits) - 1)).astype(np.int32)
+    first.ravel()[places // width * width + position[places]] = position[start]
+    return first
+
+
+class Batches:
+    """The training rows as chunks of batches, in a new order every epoch.
+
+    Args:
+        part: the rows.
+        readers: the layers whose lookups are done here.
+        batch_size: rows of a step.
+        seed: of the order, which depends on it and the epoch alone.
+    """
+
+    def __init__(self, part: Part, readers: Sequence[Reader], batch_size: int, seed: int) -> None:
+        self.part, self.readers, self.batch_size, self.seed = part, readers, batch_size, seed
+        self.steps = -(-len(part.labels) // batch_size)
+        self.chunk_steps = max(1, min(CHUNK_EXAMPLES // batch_size, self.steps))
+
+    def epoch(self, number: int) -> Iterator[Chunk]:
+        """The chunks of one epoch, each prepared in a thread while the one before is in use."""
+        order: np.ndarray | None = None
+
+        def make(start: int) -> Chunk:
+            nonlocal order
+            if order is None:
+                order = np.random.Generator(np.random.PCG64([self.seed, number])).permutation(len(self.part.labels))
+            return self._chunk(order[start * self.batch_size : (start + self.chunk_steps) * self.batch_size])
+
+        starts = range(0, self.steps, self.chunk_steps)
+        with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
+            waiting = pool.submit(make, starts[0])
+            for start in starts[1:]:
+                ready = waiting.result()
+                waiting = pool.submit(make, start)
+                yield ready
+            yield waiting.result()
+
+    def example(self) -> Chunk:
+        """A chunk of no steps with the shapes and types of all others, to compile with."""
+        return Chunk(0, 0, self._chunk(np.zeros(1, np.int64)).arrays)
+
+    def _chunk(self, picked: np.ndarray) -> Chunk:
+        steps, size = self.chunk_steps, self.batch_size
+        counts = np.zeros(steps, np.int32)
+        full, rest = divmod(len(picked), size)
+        counts[:full] = size
+        if rest:
+            counts[full] = rest
+        # Padding repeats a row of the batch it fills up, so that no further table row is touched.
+        padded = np.empty(steps * size, picked.dtype)
+        padded[: len(picked)] = picked
+        padded[len(picked) :] = picked[full * size if rest else 0]
+        picks = padded.reshape(steps, size)
+        ids = {field: column[picks] for field, column in self.part.ids.items()}
+        arrays: dict[str, Any] = {"ids": ids, "labels": self.part.labels[picks], "counts": counts}
+        if self.part.dense is not None:
+            arrays["dense"] = self.part.dense[picks]
+        arrays["indices"], arrays["first"] = {}, {}
+        for reader in self.readers:
+            found = reader.method.lookups(ids[reader.field], reader.maps, np)
+            arrays["indices"][reader.key] = {name: np.asarray(value, np.int32) for name, value in found.items()}
+            arrays["first"][reader.key] = {
+                table: first_occurrence(found[table].reshape(steps, -1)) for table in sorted(reader.by_rows)
+            }
+        return Chunk(full + bool(rest), len(picked), arrays)

@@ -1,0 +1,268 @@
+"""The compiled loop: one program that runs many batches, updating big tables by rows and all else as one vector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from bench.embeddings.layer import CompressedEmbedding
+from bench.training.batches import Chunk
+from bench.training.rules import RowRule
+
+LARGE = 1 << 17
+"""Numbers in an array above which its rows are worth deferring: below, one pass over all of it costs less."""
+
+BLOCK_ROWS = 1 << 16
+"""Rows that are rewritten at once between epochs: bounds the memory that takes."""
+
+
+class DeferredTable:
+    """A table with its moments, updated by rows.
+
+    Weights, moments and the step of the last update lie side by side in one row, so that a step reads and writes
+    each row once: XLA pays for the number of gathers and scatters, hardly for their width. The layer's own
+    variable is current only after ``settle``.
+    """
+
+    def __init__(self, variable: Any, rule: RowRule) -> None:
+        self.variable, self.rule = variable, rule
+        self.rows, self.width = variable.shape
+        self.columns = self.width * (1 + len(rule.slots)) + rule.clock
+        self.state = tf.Variable(tf.zeros((self.rows, self.columns)), name="rows")
+        for block in self._blocks():
+            weights = variable.value[block]
+            n = weights.shape[0]
+            moments = [tf.fill((n, self.width), value) for value in rule.slots]
+            clock = [tf.zeros((n, 1))] if rule.clock else []
+            self.state[block].assign(tf.concat([weights, *moments, *clock], axis=1))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held beside the layer's own variable."""
+        return self.rows * self.columns * 4
+
+    def read(self, index: Any, step: Any, base: Any, coefficients: Any) -> tuple[Any, list[Any]]:
+        """Weights and moments of some rows, as the dense optimizer has them after ``step`` steps."""
+        return self._current(tf.gather(self.state, index), step, base, coefficients)
+
+    def write(self, index: Any, weights: Any, slots: list[Any], step: Any, base: Any) -> None:
+        """Stores rows as of ``step``; equal rows must come with equal values."""
+        clock = []
+        if self.rule.clock:
+            clock = [tf.fill((weights.shape[0], 1), tf.cast(step - base, tf.float32))]
+        rows = tf.concat([weights, *slots, *clock], axis=1)
+        self.state.scatter_update(tf.IndexedSlices(rows, index))
+
+    def settle(self, step: int, base: int, coefficients: Any) -> None:
+        """Brings every row up to ``step``, resets the clocks to it and renews the layer's variable."""
+        for block in self._blocks():
+            state = self.state[block]
+            weights = state[:, : self.width]
+            if self.rule.clock:
+                weights, slots = self._current(state, tf.constant(step), tf.constant(base), coefficients)
+                clock = tf.zeros((weights.shape[0], 1))
+                self.state[block].assign(tf.concat([weights, *slots, clock], axis=1))
+            self.variable.value[block].assign(weights)
+
+    def _current(self, state: Any, step: Any, base: Any, coefficients: Any) -> tuple[Any, list[Any]]:
+        parts = [state[:, i * self.width : (i + 1) * self.width] for i in range(1 + len(self.rule.slots))]
+        weights, slots = parts[0], parts[1:]
+        if not self.rule.clock:
+            return weights, slots
+        # Steps since the last settling, so that float32 holds them exactly up to 2^24 an epoch.
+        clock = state[:, self.columns - 1]
+        then = tf.gather(coefficients, base + tf.cast(clock, tf.int32))
+        k = tf.cast(step - base, tf.float32) - clock
+        return self.rule.catch_up(weights, slots, then, tf.gather(coefficients, step), k[:, None])
+
+    def _blocks(self) -> list[slice]:
+        return [slice(i, min(i + BLOCK_ROWS, self.rows)) for i in range(0, self.rows, BLOCK_ROWS)]
+
+
+class WholeArrays:
+    """Trainable arrays that are updated whole by the Keras optimizer.
+
+    Where the optimizer treats every number alone, the small ones are one flat vector to it: one pass instead of a
+    dozen small programs an array. Large ones stay apart, since their part of a vector would be copied each step.
+    """
+
+    def __init__(self, variables: Sequence[Any], optimizer: Any, flat: bool) -> None:
+        self.variables, self.optimizer = list(variables), optimizer
+        size = {id(v): int(np.prod(v.shape)) for v in self.variables}
+        self.small = [v for v in self.variables if flat and size[id(v)] <= LARGE]
+        self.sizes = [size[id(v)] for v in self.small]
+        self.held = [v for v in self.variables if not flat or size[id(v)] > LARGE]
+        self.vector = None
+        if self.small:
+            joined = tf.concat([tf.reshape(v.value, [-1]) for v in self.small], axis=0)
+            self.vector = keras.Variable(joined, name="small_arrays")
+            self.held.append(self.vector)
+        if self.held:
+            optimizer.build(self.held)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held beside the model's own variables."""
+        return sum(int(np.prod(v.shape)) * 4 for v in self.optimizer.variables) + 4 * sum(self.sizes)
+
+    def values(self) -> list[Any]:
+        """The arrays' current values, in the order of ``variables``."""
+        parts = iter(tf.split(self.vector.value, self.sizes) if self.vector is not None else [])
+        small = {id(v): tf.reshape(next(parts), v.shape) for v in self.small}
+        return [small[id(v)] if id(v) in small else tf.convert_to_tensor(v.value) for v in self.variables]
+
+    def update(self, gradients: Sequence[Any]) -> None:
+        """One step of the optimizer.
+
+        Slices of a gradient are summed first: Keras alone would hand Adam the slices of an embedding as they are,
+        and where an id repeats in a batch v would collect a sum of squares, not the square of the sum.
+        """
+        dense = {
+            id(v): tf.zeros(v.shape) if g is None else tf.convert_to_tensor(g)
+            for g, v in zip(gradients, self.variables, strict=True)
+        }
+        if self.vector is not None:
+            dense[id(self.vector)] = tf.concat([tf.reshape(dense[id(v)], [-1]) for v in self.small], axis=0)
+        if self.held:
+            self.optimizer.apply([dense[id(v)] for v in self.held], self.held)
+
+    def settle(self) -> None:
+        """Renews the model's own variables."""
+        if self.vector is not None:
+            for variable, part in zip(self.small, tf.split(self.vector.value, self.sizes), strict=True):
+                variable.assign(tf.reshape(part, variable.shape))
+
+
+class Loop:
+    """Runs chunks of batches of a model as one program.
+
+    Args:
+        model: takes a dict of ids (batch,) by field, and ``dense`` where there is any; gives (batch,).
+        layers: the embedding layers whose rows are looked up on the host, by a unique key.
+        deferred: for each of them, the tables that are updated by rows.
+        optimizer: a Keras optimizer that is not yet built.
+        rule: the same optimizer for rows; needed where a table is deferred.
+        coefficients: float32 of shape (steps + 1, columns), the rule's over all of training.
+        loss: labels and predictions, each (batch,), to a loss of each example, (batch,).
+        jit: compile with XLA.
+        flat: the optimizer treats every number alone.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        layers: Mapping[str, CompressedEmbedding],
+        deferred: Mapping[str, frozenset[str]],
+        optimizer: Any,
+        rule: RowRule | None,
+        coefficients: np.ndarray,
+        loss: Callable[[Any, Any], Any],
+        jit: bool = True,
+        flat: bool = True,
+    ) -> None:
+        self.model, self.layers, self.loss = model, dict(layers), loss
+        self.tables: dict[tuple[str, str], DeferredTable] = {}
+        for key, names in deferred.items():
+            for name in sorted(names):
+                assert rule is not None
+                self.tables[key, name] = DeferredTable(self.layers[key].table_variables[name], rule)
+        by_rows = {id(table.variable) for table in self.tables.values()}
+        whole = [v for v in model.trainable_variables if id(v) not in by_rows]
+        self.whole = WholeArrays(whole, optimizer, flat)
+        self.positions = {id(v): i for i, v in enumerate(whole)}
+        self.coefficients = tf.constant(coefficients)
+        self.step = self.base = 0
+        self._run = tf.function(self._steps, jit_compile=jit or None, autograph=False)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held for training beside the model's own variables."""
+        return self.whole.nbytes + sum(table.nbytes for table in self.tables.values())
+
+    def run(self, chunk: Chunk) -> np.ndarray:
+        """Trains on the chunk's batches and returns their losses, float32 of shape (steps,)."""
+        numbers = [tf.constant(n, tf.int32) for n in (chunk.steps, self.step, self.base)]
+        losses = self._run(chunk.arrays, *numbers, self.coefficients)
+        self.step += chunk.steps
+        return np.asarray(losses)[: chunk.steps]
+
+    def settle(self) -> None:
+        """Makes the model's own variables current."""
+        for table in self.tables.values():
+            table.settle(self.step, self.base, self.coefficients)
+        self.whole.settle()
+        self.base = self.step
+
+    def _steps(self, arrays: dict[str, Any], steps: Any, start: Any, base: Any, coefficients: Any) -> Any:
+        def body(i: Any, losses: Any) -> tuple[Any, Any]:
+            batch = tf.nest.map_structure(lambda array: tf.gather(array, i), arrays)
+            loss = self._one(batch, start + i, base, coefficients)
+            return i + 1, tf.tensor_scatter_nd_update(losses, [[i]], [loss])
+
+        # Not `for i in tf.range(steps)`: that makes the count a constant, and every other count compiles anew.
+        state = (tf.constant(0), tf.zeros(arrays["counts"].shape))
+        return tf.while_loop(lambda i, losses: i < steps, body, state)[1]
+
+    def _one(self, batch: dict[str, Any], step: Any, base: Any, coefficients: Any) -> Any:
+        values = self.whole.values()
+        read = {
+            (key, name): table.read(tf.reshape(batch["indices"][key][name], [-1]), step, base, coefficients)
+            for (key, name), table in self.tables.items()
+        }
+        rows = {place: weights for place, (weights, _) in read.items()}
+        scope = keras.StatelessScope(
+            state_mapping=list(zip(self.whole.variables, values, strict=True)), collect_losses=True
+        )
+        with tf.GradientTape() as tape:
+            tape.watch(values)
+            tape.watch(rows)
+            with scope, ExitStack() as given:
+                for key, layer in self.layers.items():
+                    given.enter_context(layer.given_rows(*self._rows_of(key, layer, batch, values, rows)))
+                inputs = dict(batch["ids"])
+                if "dense" in batch:
+                    inputs["dense"] = batch["dense"]
+                predictions = self.model(inputs, training=True)
+            # A batch that is not full is filled with copies that do not count.
+            real = tf.range(tf.shape(predictions)[0]) < batch["counts"]
+            losses = tf.where(real, self.loss(batch["labels"], predictions), 0.0)
+            loss = tf.reduce_sum(losses) / tf.cast(batch["counts"], tf.float32)
+            total = tf.add_n([loss, *scope.losses]) if scope.losses else loss
+        of_values, of_rows = tape.gradient(total, (values, rows))
+        coefficients_now = tf.gather(coefficients, step + 1)
+        for (key, name), table in self.tables.items():
+            index = tf.reshape(batch["indices"][key][name], [-1])
+            first = batch["first"][key][name]
+            weights, slots = read[key, name]
+            # Equal rows get equal sums, and so equal new values: it does not matter which is written last.
+            gradient = tf.math.unsorted_segment_sum(of_rows[key, name], first, weights.shape[0])
+            new = table.rule.update(weights, slots, tf.gather(gradient, first), coefficients_now)
+            table.write(index, *new, step + 1, base)
+        self.whole.update(of_values)
+        for variable in self.model.non_trainable_variables:
+            value = scope.get_current_value(variable)
+            if value is not None:
+                variable.assign(value)
+        return loss
+
+    def _rows_of(
+        self,
+        key: str,
+        layer: CompressedEmbedding,
+        batch: dict[str, Any],
+        values: list[Any],
+        rows: Mapping[tuple[str, str], Any],
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        indices = batch["indices"][key]
+        out = {}
+        for name, variable in layer.table_variables.items():
+            if (key, name) in rows:
+                out[name] = tf.reshape(rows[key, name], (*indices[name].shape, variable.shape[1]))
+            else:
+                out[name] = tf.gather(values[self.positions[id(variable)]], indices[name])
+        return out, indices
