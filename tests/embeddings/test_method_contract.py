@@ -1,0 +1,307 @@
+"""What every method in conf/embedding must hold. No method is known here by name."""
+
+import json
+import time
+import tracemalloc
+from dataclasses import asdict
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.embeddings import find, names
+from bench.embeddings.base import MAX_IDS, Kind, OverBudget, Vocabulary
+from bench.embeddings.budget import choose
+from bench.embeddings.layer import CompressedEmbedding
+from bench.errors import RequestError
+
+every_method = pytest.mark.parametrize("name", names())
+quick = settings(max_examples=40, deadline=None, derandomize=True, database=None)
+SIZE, DIM = 37, 8
+
+
+def vocabulary(size, name="item"):
+    return Vocabulary(name, size, np.random.default_rng(size).zipf(1.3, size).clip(0, 10**6))
+
+
+def method_of(name, size=SIZE, dim=DIM):
+    return find(name)(vocabulary(size), dim)
+
+
+def layer_of(name, size=SIZE, dim=DIM):
+    """A built layer; no array is left at zero, where a mistake would not show."""
+    layer = CompressedEmbedding(method_of(name, size, dim))
+    layer.build(())
+    rng = np.random.default_rng(1)
+    for variable in layer.trainable_variables:
+        variable.assign(rng.normal(size=variable.shape))
+    return layer
+
+
+def arrays_of(layer):
+    found = {**layer.table_variables, **layer.weight_variables, **layer.map_variables}
+    return {name: variable.numpy() for name, variable in found.items()}
+
+
+def made(method):
+    """All arrays of a method as NumPy ones, the maps as it builds them."""
+    rng = np.random.default_rng(2)
+    floats = {a.name: rng.normal(size=a.shape).astype(a.dtype) for a in (*method.tables(), *method.weights())}
+    return {**floats, **method.build_maps()}
+
+
+def same(a, b):
+    np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-5, atol=1e-6)
+
+
+def test_there_are_methods():
+    assert len(names()) >= 3
+
+
+@every_method
+@pytest.mark.parametrize("shape", [(), (4,), (2, 3), (2, 3, 2), (0,)])
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+def test_shapes(name, shape, dtype):
+    layer = layer_of(name)
+    ids = np.random.default_rng(0).integers(0, SIZE, shape).astype(dtype)
+    out = layer(tf.constant(ids, dtype))
+    assert out.shape == (*shape, DIM) == layer.compute_output_shape(shape)
+    assert out.dtype == tf.float32
+    in_numpy = layer.method(ids, arrays_of(layer))
+    assert in_numpy.dtype == np.float32
+    same(out, in_numpy)
+
+
+@every_method
+def test_equal_results_under_xla_in_a_graph_eagerly_and_in_numpy(name):
+    layer = layer_of(name)
+    ids = np.arange(SIZE, dtype=np.int32)
+    eager = layer(ids)
+    for jit in (True, False):
+        same(tf.function(layer, jit_compile=jit)(tf.constant(ids)), eager)
+    same(layer.method(ids, arrays_of(layer)), eager)
+    assert len(np.unique(eager, axis=0)) > 1
+
+
+@every_method
+def test_gradients_reach_every_trainable_array(name):
+    layer = layer_of(name)
+    target = np.random.default_rng(3).normal(size=(SIZE, DIM)).astype(np.float32)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(np.arange(SIZE), training=True) * target)
+    variables = [v.value for v in layer.trainable_variables]
+    declared = [*layer.method.tables(), *layer.method.weights()]
+    assert len(variables) == len(declared)
+    for variable, gradient in zip(layer.trainable_variables, tape.gradient(loss, variables), strict=True):
+        assert gradient is not None, variable.path
+        assert np.abs(tf.convert_to_tensor(gradient)).max() > 0, variable.path
+
+
+@every_method
+def test_arrays_are_as_described(name):
+    layer = layer_of(name)
+    method = layer.method
+    described = [*method.tables(), *method.weights(), *method.maps()]
+    found = arrays_of(layer)
+    assert [(a.name, a.shape, np.dtype(a.dtype)) for a in described] == [
+        (n, v.shape, v.dtype) for n, v in found.items()
+    ]
+    assert {v.path.rsplit("/", 1)[-1] for v in layer.variables} == set(found)
+    by_kind = {}
+    for array in described:
+        by_kind[array.kind] = by_kind.get(array.kind, 0) + found[array.name].nbytes
+    assert method.serving_bytes() == by_kind
+    assert method.nbytes == sum(v.nbytes for v in found.values())
+    assert all(isinstance(kind, Kind) for kind in by_kind)
+    assert not {v.path for v in layer.trainable_variables} & {v.path for v in layer.map_variables.values()}
+
+
+@every_method
+def test_given_rows_are_combined_without_reading_the_tables(name):
+    layer = layer_of(name)
+    ids = np.array([[3, 1, 3], [0, SIZE - 1, 2]])
+    arrays = arrays_of(layer)
+    indices = layer.method.lookups(ids, arrays, np)
+    rows = {t.name: tf.constant(arrays[t.name][indices[t.name]]) for t in layer.method.tables()}
+    expected = layer(ids)
+    for table in layer.table_variables.values():
+        table.assign(tf.fill(table.shape, np.nan))
+    with layer.given_rows(rows, indices):
+        same(layer(ids), expected)
+    assert np.isnan(layer(ids)).all()
+
+
+class Wrapped(keras.Model):
+    """A user's own model around the layer."""
+
+    def __init__(self, embedding, **kwargs):
+        super().__init__(**kwargs)
+        self.embedding = embedding
+
+    def call(self, ids):
+        return keras.ops.sum(self.embedding(ids), axis=1)
+
+    def get_config(self):
+        return {**super().get_config(), "embedding": keras.saving.serialize_keras_object(self.embedding)}
+
+    @classmethod
+    def from_config(cls, config):
+        embedding = keras.saving.deserialize_keras_object(config.pop("embedding"))
+        return cls(embedding, **config)
+
+
+@every_method
+@pytest.mark.parametrize("subclassed", [False, True])
+def test_save_and_load(name, subclassed, tmp_path):
+    layer = layer_of(name)
+    ids = np.arange(SIZE - 1, dtype=np.int32).reshape(-1, 2)
+    if subclassed:
+        model = Wrapped(layer)
+        model(ids)
+    else:
+        inputs = keras.Input((2,), dtype="int32")
+        model = keras.Model(inputs, keras.ops.sum(layer(inputs), axis=1))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", custom_objects={"Wrapped": Wrapped})
+    same(loaded(ids), model(ids))
+    for jit in (True, False):
+        loaded.compile(jit_compile=jit)
+        same(loaded.predict(ids, verbose=0), model(ids))
+    assert loaded.count_params() == model.count_params()
+
+
+@every_method
+def test_settings_round_trip(name):
+    method = method_of(name)
+    stored = json.loads(json.dumps(asdict(method.settings)))
+    again = find(name)(Vocabulary("item", SIZE), DIM, find(name).Settings(**stored))
+    assert asdict(again.settings) == asdict(method.settings)
+    assert again.tables() == method.tables()
+    layer = CompressedEmbedding(method, name="vectors", seed=3, dtype="mixed_bfloat16")
+    config = json.loads(json.dumps(layer.get_config()))
+    assert CompressedEmbedding.from_config(config).get_config() == layer.get_config()
+
+
+@every_method
+@pytest.mark.parametrize("wrong", [-1, SIZE, 2**33])
+def test_ids_out_of_range_are_refused_by_name(name, wrong):
+    layer = layer_of(name)
+    words = f"item: id {wrong} is outside.*{SIZE}.*0 to {SIZE - 1}"
+    with pytest.raises(ValueError, match=words):
+        layer(np.array([[1, wrong]]))
+    with pytest.raises(ValueError, match=words):
+        layer.method(np.array([1, wrong]), arrays_of(layer))
+
+
+@every_method
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_smallest_vocabularies(name, size):
+    layer = layer_of(name, size, 4)
+    out = layer(np.arange(size))
+    assert out.shape == (size, 4)
+    assert np.isfinite(out).all()
+    same(layer.method(np.arange(size), arrays_of(layer)), out)
+    chosen = choose({"item": (find(name), find(name).Settings())}, {"item": vocabulary(size)}, 4, 1.0)["item"]
+    assert chosen.nbytes <= size * 4 * 4
+
+
+@every_method
+@given(size=st.integers(1, 3000), dim=st.integers(1, 20).map(lambda n: 2 * n))
+@quick
+def test_lookups_are_in_range(name, size, dim):
+    method = method_of(name, size, dim)
+    ids = np.arange(size)
+    maps = method.build_maps()
+    assert [(a.name, a.shape, np.dtype(a.dtype)) for a in method.maps()] == [
+        (n, m.shape, m.dtype) for n, m in maps.items()
+    ]
+    rows = method.lookups(ids, maps, np)
+    in_keras = method.lookups(tf.constant(ids), {n: tf.constant(m) for n, m in maps.items()}, keras.ops)
+    assert rows.keys() == in_keras.keys()
+    for key, value in rows.items():
+        assert value.dtype == np.int32 and in_keras[key].dtype == tf.int32
+        np.testing.assert_array_equal(value, in_keras[key])
+    for table in method.tables():
+        assert rows[table.name].min() >= 0 and rows[table.name].max() < table.shape[0]
+
+
+@every_method
+@given(
+    size=st.integers(1, 5000),
+    dim=st.sampled_from([1, 2, 3, 8, 16, 50, 64]),
+    share=st.floats(1e-4, 1.0),
+)
+@quick
+def test_budget_holds_and_what_it_counts_is_there(name, size, dim, share):
+    request, field = {"item": (find(name), find(name).Settings())}, {"item": vocabulary(size)}
+    full = size * dim * 4
+    try:
+        method = choose(request, field, dim, share)["item"]
+    except OverBudget as error:
+        assert error.smallest_bytes > share * full
+        smallest = float(str(error).rsplit("budget=", 1)[1])
+        assert smallest > share
+        method, share = choose(request, field, dim, smallest)["item"], smallest
+        assert method.nbytes == error.smallest_bytes
+    assert method.nbytes == sum(a.nbytes for a in made(method).values())
+    if not find(name).ignores_budget:
+        assert method.nbytes <= share * full
+    assert method(np.arange(size), made(method)).shape == (size, dim)
+
+
+@every_method
+@given(
+    size=st.integers(1, 5000),
+    dim=st.sampled_from([1, 2, 8, 64]),
+    low=st.floats(0, 1.2),
+    more=st.floats(0, 0.5),
+)
+@quick
+def test_fit_grows_with_the_bytes(name, size, dim, low, more):
+    cls, field = find(name), vocabulary(size)
+
+    def fitted(share):
+        allowed = int(share * size * dim * 4)
+        try:
+            size_of = cls(field, dim, cls.fit(field, dim, cls.Settings(), allowed)).nbytes
+        except OverBudget as error:
+            assert error.smallest_bytes > allowed
+            settings = cls.fit(field, dim, cls.Settings(), error.smallest_bytes)
+            assert cls(field, dim, settings).nbytes == error.smallest_bytes
+            return 0
+        assert size_of <= allowed
+        return size_of
+
+    assert fitted(low) <= fitted(low + more)
+
+
+@every_method
+def test_sizes_of_ten_million_rows_need_no_arrays(name):
+    size = 10_000_000
+    field = Vocabulary("item", size)
+    cls = find(name)
+    tracemalloc.start()
+    took = []
+    for _ in range(3):
+        start = time.perf_counter()
+        fitted = cls.fit(field, 64, cls.Settings(), 2 * size * 64 * 4)
+        assert cls(field, 64, fitted).nbytes > 0
+        took.append(time.perf_counter() - start)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**20
+    assert min(took) < 0.05
+
+
+@every_method
+def test_vocabularies_and_widths_that_cannot_be_are_refused(name):
+    for size in (0, -1, MAX_IDS + 1):
+        with pytest.raises(RequestError, match=f"item: {size} ids"):
+            find(name)(Vocabulary("item", size), 8)
+    with pytest.raises(RequestError, match="embedding_dim=0"):
+        find(name)(Vocabulary("item", 3), 0)
+    with pytest.raises(RequestError, match="counts of shape"):
+        find(name)(Vocabulary("item", 3, np.ones(4, np.int64)), 8)
