@@ -1,0 +1,23 @@
+"""MLflow, and nothing else in ``bench`` knows MLflow.
+
+MLflow takes seconds to import and to open a store, so nothing here does either before a run is started, and
+then on a thread of its own: ``warm_up`` and ``start`` return at once. What a run leaves in MLflow:
+
+- parameters: every setting by its dotted name (``training.batch_size``), and the method and sizes each field
+  ended up with as ``used.FIELD.SETTING``; texts as they are, all else as JSON;
+- metrics: the measured numbers of ``result.json`` by their names. What is nested has a dotted name
+  (``bytes.tables``), lists are numbered from 01 (``val_mae_by_decile.01``). What ``history`` has is logged by
+  epoch, steps 1, 2, ...; all else once, at step 0;
+- tags: ``fingerprint``, ``dataset``, ``strategy``, ``status``, ``error`` and ``environment.NAME``;
+- artifacts: ``config.yaml`` (all settings, resolved), ``history.csv``, ``model.txt`` and ``result.json``.
+"""
+
+from bench.tracking.content import run_name
+from bench.tracking.finished import find_finished
+from bench.tracking.run import MODEL_SUMMARY, Run, log_result, start, warm_up
+from bench.tracking.target import Target, TrackingError, check
+
+__all__ = [
+    "MODEL_SUMMARY", "Run", "Target", "TrackingError", "check", "find_finished", "log_result", "run_name",
+    "start", "warm_up",
+]  # fmt: skip

@@ -1,0 +1,299 @@
+"""Runs in MLflow, against real stores."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from bench import results, tracking
+from bench.errors import RequestError
+from bench.tracking import TrackingError
+
+HEAD = {
+    "fingerprint": "f00",
+    "dataset": "synthetic",
+    "strategy": "qr",
+    "seed": 3,
+    "embeddings": {"user": {"method": "qr", "num_buckets": 12}},
+    "environment": {"threads": 1, "git_commit": "abc+changes"},
+    "settings": {
+        "seed": 3,
+        "budget": None,
+        "training": {"epochs": 2, "learning_rate": 0.001},
+        "splits": [1, 2],
+        "long": "x" * 7000,
+        "many": {f"n{i}": i for i in range(130)},
+    },
+}
+NUMBERS = {
+    "val_mae": 0.6,
+    "val_rmse": 0.875,
+    "bytes": {"tables": 4, "maps": 0},
+    "history": {"val_mae": [0.75, 0.6], "train_loss": [1.5, 1.25]},
+}
+
+# SQLAlchemy's, of MLflow's models
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload``:DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A current folder with one database for all tests: its schema takes seconds to make."""
+    folder = tmp_path_factory.mktemp("tracking")
+    before = Path.cwd()
+    os.chdir(folder)
+    yield folder
+    os.chdir(before)
+
+
+@pytest.fixture(scope="module")
+def target(folder):
+    return tracking.check("sqlite:///outputs/mlflow.db", "e")
+
+
+@pytest.fixture(scope="module")
+def client(target):
+    from mlflow.tracking import MlflowClient
+
+    tracking.start(target, {**HEAD, "strategy": "first"}).end("FAILED")
+    return MlflowClient(target.uri)
+
+
+def finish(run, folder, **values):
+    folder.mkdir(parents=True)
+    (folder / "model.txt").write_text("a model\n")
+    result = results.complete(**{"status": "finished", **HEAD, **NUMBERS, "run_id": run.run_id, **values})
+    results.write(result, folder)
+    run.log_result(result, folder)
+    return result
+
+
+def test_a_finished_run_is_all_there(target, client, folder):
+    with tracking.start(target, HEAD, {"mlflow.parentRunId": "p"}) as run:
+        during = client.get_run(run.ready())
+        assert during.info.status == "RUNNING" and during.data.params["seed"] == "3"
+        result = finish(run, folder / "one")
+    logged = client.get_run(run.run_id)
+    assert logged.info.status == "FINISHED" and logged.info.run_name == "qr num_buckets=12 seed=3"
+
+    assert logged.data.params["training.learning_rate"] == "0.001"
+    assert logged.data.params["budget"] == "null" and logged.data.params["splits"] == "[1, 2]"
+    assert logged.data.params["used.user.num_buckets"] == "12"
+    assert len(logged.data.params["long"]) == 6000 and logged.data.params["many.n129"] == "129"
+    tags = {name: logged.data.tags[name] for name in ("fingerprint", "dataset", "strategy", "status")}
+    assert tags == {"fingerprint": "f00", "dataset": "synthetic", "strategy": "qr", "status": "finished"}
+    assert logged.data.tags["mlflow.parentRunId"] == "p"
+    assert logged.data.tags["mlflow.source.git.commit"] == "abc"
+
+    assert logged.data.metrics == {
+        "val_mae": 0.6, "val_rmse": 0.875, "train_loss": 1.25, "bytes.tables": 4.0, "bytes.maps": 0.0,
+    }  # fmt: skip
+    history = client.get_metric_history(run.run_id, "val_mae")
+    assert [(metric.step, metric.value) for metric in history] == [(1, 0.75), (2, 0.6)]
+
+    artifacts = folder / "outputs/mlflow-artifacts" / run.run_id / "artifacts"
+    assert sorted(path.name for path in artifacts.iterdir()) == [
+        "config.yaml", "history.csv", "model.txt", "result.json",
+    ]  # fmt: skip
+    assert results.read(artifacts) == result
+    assert "learning_rate: 0.001" in (artifacts / "config.yaml").read_text()
+    assert (artifacts / "history.csv").read_text().splitlines()[2] == "2,0.6,1.25"
+    assert not (folder / "mlruns").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(KeyError, "FAILED"), (KeyboardInterrupt, "KILLED"), (SystemExit, "KILLED"), (None, "FAILED")],
+)
+def test_a_run_that_ends_without_a_result_is_marked(target, client, error, status):
+    with contextlib.suppress(error or ()), tracking.start(target, HEAD) as run:
+        if error:
+            raise error
+    assert client.get_run(run.run_id).info.status == status
+
+
+def test_a_failed_result_is_a_failed_run_with_its_numbers(target, client, folder):
+    with tracking.start(target, HEAD) as run:
+        finish(run, folder / "failed", val_mae=float("nan"), history=None)
+    logged = client.get_run(run.run_id)
+    assert logged.info.status == "FAILED" and logged.data.tags["status"] == "failed"
+    assert logged.data.tags["error"] == "not a finite number: val_mae"
+    assert "val_mae" not in logged.data.metrics and logged.data.metrics["val_rmse"] == 0.875
+
+
+def test_a_failure_without_numbers(target, client, folder):
+    with tracking.start(target, HEAD) as run:
+        finish(run, folder / "none", status="failed", error="out of memory", **dict.fromkeys(NUMBERS))
+    logged = client.get_run(run.run_id)
+    assert logged.data.metrics == {} and logged.data.tags["error"] == "out of memory"
+
+
+def test_a_folder_is_logged_later_once(target, client, folder):
+    later = folder / "later"
+    later.mkdir()
+    settings = {**HEAD["settings"], "tracking": {"uri": "sqlite:///outputs/mlflow.db", "experiment": "e"}}
+    results.write(results.complete(status="finished", **{**HEAD, "settings": settings}, **NUMBERS), later)
+
+    run_id = tracking.log_result(results.read(later), later)
+    assert client.get_run(run_id).info.status == "FINISHED"
+    assert results.read(later)["run_id"] == run_id
+    assert results.read(folder / "outputs/mlflow-artifacts" / run_id / "artifacts")["run_id"] == run_id
+
+    assert tracking.log_result(results.read(later), later) == run_id
+    assert len(client.get_metric_history(run_id, "val_mae")) == 2  # not logged again
+
+
+def test_an_unfinished_run_is_completed_later(target, client, folder):
+    run = tracking.start(target, HEAD)
+    (folder / "rest").mkdir()
+    result = results.complete(status="finished", **HEAD, **NUMBERS, run_id=run.ready())
+    results.write(result, folder / "rest")
+    assert tracking.log_result(result, folder / "rest", target) == run.run_id
+    assert client.get_run(run.run_id).data.metrics["val_mae"] == 0.6
+
+
+@pytest.mark.parametrize("status", ["skipped", "refused"])
+def test_what_is_not_logged(target, folder, status):
+    assert tracking.log_result(results.complete(status=status), folder, target) is None
+
+
+def test_an_experiment_that_was_deleted(folder, target, client):
+    client.delete_experiment(client.create_experiment("gone"))
+    run = tracking.start(tracking.check(target.uri, "gone"), HEAD)
+    with pytest.raises(RequestError, match=r"tracking\.experiment=gone: deleted .* restore"):
+        run.ready()
+    assert run.run_id is None
+
+
+def test_a_store_that_breaks_leaves_the_result(folder, caplog):
+    target = tracking.check("sqlite:///broken/mlflow.db")
+    (folder / "broken/mlflow.db").write_bytes(b"SQLite format 3\0" + b"\1" * 5000)
+    run = tracking.start(target, HEAD)
+    with run, pytest.raises(TrackingError, match=r"kept in .*two/result\.json") as caught:
+        finish(run, folder / "two")
+    assert "\n" not in str(caught.value) and caught.value.exit_code == 1
+    assert results.read(folder / "two")["run_id"] is None
+    assert "could not be marked FAILED" in caplog.text
+
+
+def test_starting_waits_for_nothing(target):
+    start = time.perf_counter()
+    runs = [tracking.start(target, HEAD) for _ in range(5)]
+    assert time.perf_counter() - start < 0.05
+    for run in runs:
+        run.end("KILLED")
+
+
+def test_an_interrupted_process_is_marked_and_says_nothing(tmp_path):
+    code = """
+import json, sys
+from bench import tracking
+target = tracking.check("sqlite:///outputs/mlflow.db")
+tracking.warm_up(target)
+with tracking.start(target, json.loads(sys.argv[1])) as run:
+    print(run.ready(), flush=True)
+    sys.stdin.read()
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, json.dumps(HEAD)],
+        cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    run_id = process.stdout.readline().strip()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert out == "" and err.startswith("Traceback") and err.endswith("KeyboardInterrupt\n")
+
+    from mlflow.tracking import MlflowClient
+
+    assert MlflowClient(f"sqlite:///{tmp_path}/outputs/mlflow.db").get_run(run_id).info.status == "KILLED"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["outputs"]
+
+
+MANY = """
+import json, sys
+from pathlib import Path
+from bench import results, tracking
+head, values, who = json.loads(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3])
+target = tracking.check("sqlite:///outputs/mlflow.db", "e")
+for seed in range(5):
+    with tracking.start(target, {**head, "seed": seed}) as run:
+        folder = Path("outputs", f"{who}-{seed}")
+        folder.mkdir(parents=True)
+        result = results.complete(status="finished", **{**head, **values, "seed": seed, "lookup_us": who})
+        results.write(result, folder)
+        run.log_result(result, folder)
+"""
+
+
+@pytest.mark.slow
+def test_four_processes_log_into_a_fresh_file_at_once(tmp_path):
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", MANY, json.dumps(HEAD), json.dumps(NUMBERS), str(who)],
+            cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        )
+        for who in range(4)
+    ]  # fmt: skip
+    assert [process.communicate()[1] for process in processes] == [""] * 4
+    assert [process.returncode for process in processes] == [0] * 4
+
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{tmp_path}/outputs/mlflow.db")
+    assert len(client.search_experiments()) == 2  # MLflow's default, and ours
+    runs = client.search_runs([client.get_experiment_by_name("e").experiment_id], max_results=100)
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert sorted((run.data.metrics["lookup_us"], run.info.run_name[-1]) for run in runs) == [
+        (who, str(seed)) for who in range(4) for seed in range(5)
+    ]
+    assert len(list((tmp_path / "outputs/mlflow-artifacts").glob("*/artifacts/result.json"))) == 20
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["outputs"]
+
+
+@pytest.mark.slow
+def test_a_server_that_goes_away(tmp_path, monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [
+            sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1",
+            "--port", str(port), "--workers", "1",
+            "--backend-store-uri", f"sqlite:///{tmp_path}/server.db",
+            "--artifacts-destination", f"{tmp_path}/store",
+        ],
+        cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        target = tracking.check(f"http://127.0.0.1:{port}", "e")
+        with tracking.start(target, HEAD) as run:
+            finish(run, tmp_path / "one")
+        from mlflow.tracking import MlflowClient
+
+        client = MlflowClient(target.uri)
+        assert client.get_run(run.run_id).data.metrics["val_mae"] == 0.6
+        assert {file.path for file in client.list_artifacts(run.run_id)} >= {"config.yaml", "result.json"}
+        left = tracking.start(target, HEAD)
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(TrackingError, match=r"kept in .*two/result\.json"):
+        finish(left, tmp_path / "two")
+    assert results.read(tmp_path / "two")["run_id"] == left.run_id
+    with pytest.raises(TrackingError, match="no server answers"):
+        tracking.log_result(results.read(tmp_path / "two"), tmp_path / "two", tracking.check(target.uri, "e"))

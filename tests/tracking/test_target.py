@@ -1,0 +1,107 @@
+import os
+import socket
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from bench.errors import RequestError
+from bench.tracking import TrackingError, check
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_a_relative_file_is_taken_from_the_current_folder(tmp_path):
+    target = check("sqlite:///outputs/deep/mlflow.db")
+    assert target.uri == f"sqlite:///{tmp_path}/outputs/deep/mlflow.db"
+    assert target.database == tmp_path / "outputs/deep/mlflow.db"
+    assert target.artifacts == tmp_path / "outputs/deep/mlflow-artifacts"
+    assert (tmp_path / "outputs/deep").is_dir() and not target.database.exists()
+    assert check(target.uri) == target
+
+
+def test_an_existing_database_is_accepted():
+    connection = sqlite3.connect("x.db")
+    connection.execute("create table a (b)")
+    connection.close()
+    assert check("sqlite:///x.db").database == Path.cwd() / "x.db"
+
+
+@pytest.mark.parametrize(
+    ("uri", "says"),
+    [
+        ("", "sqlite:///outputs/mlflow.db"),
+        ("./mlruns", "folder"),
+        ("file:///tmp/mlruns", "folder"),
+        ("nonsense://x", "nonsense"),
+        ("postgres://h/d", "postgresql://"),
+        ("sqlite://", "no file"),
+        ("sqlite:///:memory:", "no file"),
+        ("sqlite:///folder", "folder in|a folder"),
+        ("sqlite:///text.txt", "no SQLite database"),
+        ("sqlite:///text.txt/mlflow.db", "give another file"),
+        ("http://", "no host"),
+        ("http://h:99999", "0-65535"),
+        ("http://[h", "Invalid"),
+    ],
+)
+def test_wrong_addresses(uri, says):
+    Path("folder").mkdir()
+    Path("text.txt").write_text("not a database at all")
+    with pytest.raises(RequestError, match=says) as caught:
+        check(uri)
+    assert caught.value.exit_code == 2
+    assert f"tracking.uri={uri}" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_folder_that_may_not_be_written_to(monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
+    with pytest.raises(RequestError, match="cannot be written to"):
+        check("sqlite:///x.db")
+
+
+def test_an_experiment_without_a_name():
+    with pytest.raises(RequestError, match=r"tracking\.experiment"):
+        check("sqlite:///x.db", " ")
+
+
+@pytest.fixture
+def port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def test_a_server_that_answers(port):
+    target = check(f"http://127.0.0.1:{port}", "e")
+    assert (target.uri, target.experiment) == (f"http://127.0.0.1:{port}", "e")
+    assert target.database is target.artifacts is None
+
+
+def test_a_database_server_has_artifacts_beside_the_outputs(port, tmp_path):
+    target = check(f"postgresql+psycopg://me:secret@127.0.0.1:{port}/d")
+    assert target.artifacts == tmp_path / "outputs/mlflow-artifacts"
+    assert target.shown == f"postgresql+psycopg://me:***@127.0.0.1:{port}/d"
+
+
+@pytest.mark.parametrize("scheme", ["http", "postgresql"])
+def test_a_server_that_does_not(scheme):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # taken, and nobody listens
+        port = unused.getsockname()[1]
+        with pytest.raises(TrackingError, match="no server answers") as caught:
+            check(f"{scheme}://me:secret@127.0.0.1:{port}/d")
+    assert caught.value.exit_code == 1
+    assert "secret" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_behind_a_proxy_nothing_is_tried(monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://proxy.invalid:1")
+    monkeypatch.setenv("no_proxy", "")
+    assert check("http://server.invalid:5000").uri == "http://server.invalid:5000"
