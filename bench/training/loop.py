@@ -20,6 +20,12 @@ LARGE = 1 << 17
 BLOCK_ROWS = 1 << 16
 """Rows that are rewritten at once between epochs: bounds the memory that takes."""
 
+Place = tuple[str, str]
+"""A table: its layer's key and its name there."""
+
+Read = dict[Place, tuple[Any, list[Any]]]
+"""Weights and moments of the rows that a batch reads."""
+
 
 class DeferredTable:
     """A table with its moments, updated by rows.
@@ -166,7 +172,7 @@ class Loop:
         flat: bool = True,
     ) -> None:
         self.model, self.layers, self.loss = model, dict(layers), loss
-        self.tables: dict[tuple[str, str], DeferredTable] = {}
+        self.tables: dict[Place, DeferredTable] = {}
         for key, names in deferred.items():
             for name in sorted(names):
                 assert rule is not None
@@ -209,11 +215,21 @@ class Loop:
         return tf.while_loop(lambda i, losses: i < steps, body, state)[1]
 
     def _one(self, batch: dict[str, Any], step: Any, base: Any, coefficients: Any) -> Any:
-        values = self.whole.values()
-        read = {
+        read = self._read(batch, step, base, coefficients)
+        loss, of_values, of_rows = self._differentiate(batch, read)
+        self._update(batch, read, of_values, of_rows, step, base, coefficients)
+        return loss
+
+    def _read(self, batch: dict[str, Any], step: Any, base: Any, coefficients: Any) -> Read:
+        """Weights and moments of the batch's rows of the deferred tables, brought up to date."""
+        return {
             (key, name): table.read(tf.reshape(batch["indices"][key][name], [-1]), step, base, coefficients)
             for (key, name), table in self.tables.items()
         }
+
+    def _differentiate(self, batch: dict[str, Any], read: Read) -> tuple[Any, list[Any], dict[Place, Any]]:
+        """The batch's loss, and its gradient by the whole arrays and by the rows read."""
+        values = self.whole.values()
         rows = {place: weights for place, (weights, _) in read.items()}
         scope = keras.StatelessScope(
             state_mapping=list(zip(self.whole.variables, values, strict=True)), collect_losses=True
@@ -233,22 +249,32 @@ class Loop:
             losses = tf.where(real, self.loss(batch["labels"], predictions), 0.0)
             loss = tf.reduce_sum(losses) / tf.cast(batch["counts"], tf.float32)
             total = tf.add_n([loss, *scope.losses]) if scope.losses else loss
-        of_values, of_rows = tape.gradient(total, (values, rows))
-        coefficients_now = tf.gather(coefficients, step + 1)
+        for variable in self.model.non_trainable_variables:  # states of dropout or normalization
+            value = scope.get_current_value(variable)
+            if value is not None:
+                variable.assign(value)
+        return loss, *tape.gradient(total, (values, rows))
+
+    def _update(
+        self,
+        batch: dict[str, Any],
+        read: Read,
+        of_values: list[Any],
+        of_rows: dict[Place, Any],
+        step: Any,
+        base: Any,
+        coefficients: Any,
+    ) -> None:
+        now = tf.gather(coefficients, step + 1)
         for (key, name), table in self.tables.items():
             index = tf.reshape(batch["indices"][key][name], [-1])
             first = batch["first"][key][name]
             weights, slots = read[key, name]
             # Equal rows get equal sums, and so equal new values: it does not matter which is written last.
             gradient = tf.math.unsorted_segment_sum(of_rows[key, name], first, weights.shape[0])
-            new = table.rule.update(weights, slots, tf.gather(gradient, first), coefficients_now)
+            new = table.rule.update(weights, slots, tf.gather(gradient, first), now)
             table.write(index, *new, step + 1, base)
         self.whole.update(of_values)
-        for variable in self.model.non_trainable_variables:
-            value = scope.get_current_value(variable)
-            if value is not None:
-                variable.assign(value)
-        return loss
 
     def _rows_of(
         self,
@@ -256,7 +282,7 @@ class Loop:
         layer: CompressedEmbedding,
         batch: dict[str, Any],
         values: list[Any],
-        rows: Mapping[tuple[str, str], Any],
+        rows: Mapping[Place, Any],
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         indices = batch["indices"][key]
         out = {}

@@ -89,6 +89,7 @@ class Trainer:
             key: frozenset() if rule is None or layer.method.needs_dense_updates else _large_tables(layer)
             for key, layer in layers.items()
         }
+        self._layers, self._deferred = layers, deferred
         readers = [
             Reader(key, layer.method.vocabulary.name, layer.method, _maps(layer), deferred[key])
             for key, layer in layers.items()
@@ -112,6 +113,14 @@ class Trainer:
     def optimizer_bytes(self) -> int:
         """Bytes held for training beside the model's own variables: moments, clocks, working copies."""
         return self.loop.nbytes
+
+    def updates_by_field(self) -> dict[str, str]:
+        """``deferred`` for a field with tables that are updated by rows, ``dense`` for one without."""
+        updates = dict.fromkeys(self.data.fields, "dense")
+        for key, tables in self._deferred.items():
+            if tables:
+                updates[self._layers[key].method.vocabulary.name] = "deferred"
+        return updates
 
     def fit(self, listener: Listener) -> History:
         """Trains and evaluates, epoch by epoch.

@@ -1,0 +1,147 @@
+"""The command ``python -m bench.run``: one run, from settings to ``result.json``; with ``-m`` a sweep of them."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench import data, results, tracking
+from bench.command import main
+from bench.config import Settings
+from bench.embeddings import find
+from bench.embeddings.base import Method, Vocabulary
+from bench.embeddings.budget import choose
+from bench.errors import RunFailed
+from bench.fingerprint import fingerprint
+from bench.measure import environment, memory, timing
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: Settings, output_dir: Path) -> dict[str, Any]:
+    """One run: data, methods, model, training, result.
+
+    Args:
+        settings: composed and checked.
+        output_dir: where ``result.json`` and the rest of what a run leaves go.
+
+    Returns:
+        What ``result.json`` holds.
+
+    Raises:
+        BenchError: what went wrong, in one line.
+    """
+    clock = timing.Stopwatch()
+    target = tracking.check(settings.tracking.uri, settings.tracking.experiment)
+    tracking.warm_up(target)
+    with clock("data"):
+        interactions = data.load(settings.dataset, settings.data_dir)
+    methods = choose_methods(settings, interactions)
+    head: dict[str, Any] = {
+        "dataset": interactions.name,
+        "strategy": settings.strategy,
+        "embeddings": {field: {"method": m.name(), **asdict(m.settings)} for field, m in methods.items()},
+        "settings": settings.values,
+        "seed": settings.seed,
+        "fingerprint": fingerprint(settings.values, interactions.digest),
+        **memory.embedding_memory(methods),
+    }
+    result = tracking.find_finished(target, head["fingerprint"]) if settings.resume else None
+    if result is not None:
+        result = results.complete(**{**result, "status": results.Status.SKIPPED})
+        results.write(result, output_dir)
+        results.show(result, output_dir)
+        return result
+    head["environment"] = environment.describe(settings.training.threads or environment.cores())
+    with tracking.start(target, head) as logged:
+        try:
+            measured = train(settings, interactions, methods, clock, output_dir)
+        except RunFailed as error:
+            failed = results.complete(
+                status=results.Status.FAILED, error=str(error), run_id=logged.run_id, **head, **clock.seconds()
+            )
+            results.write(failed, output_dir)
+            logged.log_result(failed, output_dir)
+            raise
+        for field, updates in measured.pop("table_updates").items():
+            head["embeddings"][field]["table_updates"] = updates
+        head["environment"]["gpu"] = measured.pop("gpu")
+        # Written before anything is sent: a server that has gone away loses no result.
+        finished = {"status": results.Status.FINISHED, **head, **measured}
+        results.write(results.complete(**finished, **clock.seconds()), output_dir)
+        result = results.complete(**finished, run_id=logged.run_id, **clock.seconds())
+        results.write(result, output_dir)
+        logged.log_result(result, output_dir)
+    results.show(result, output_dir)
+    return result
+
+
+def choose_methods(settings: Settings, interactions: data.Interactions) -> dict[str, Method[Any]]:
+    """The method of each field with all its sizes, within the budget if there is one."""
+    fields = interactions.fields
+    return choose(
+        {name: (find(method), own) for name in fields for method, own in [settings.method(name)]},
+        {name: Vocabulary(name, field.size, field.counts) for name, field in fields.items()},
+        settings.embedding_dim,
+        settings.budget,
+    )
+
+
+def train(
+    settings: Settings,
+    interactions: data.Interactions,
+    methods: Mapping[str, Method[Any]],
+    clock: timing.Stopwatch,
+    output_dir: Path,
+) -> dict[str, Any]:
+    """Builds the model, trains it, and returns the measured part of the result."""
+    from bench import backend
+
+    backend.start(settings.seed, settings.training.threads)
+    from bench import models
+    from bench.embeddings.layer import CompressedEmbedding
+    from bench.training.lookup import time_lookup
+    from bench.training.progress import ProgressReport
+    from bench.training.trainer import Trainer
+    from bench.training.weights import save_weights
+
+    layers = {
+        field: CompressedEmbedding(method, seed=settings.seed, name=f"{field}_embedding")
+        for field, method in methods.items()
+    }
+    model = models.build(settings.model, layers, interactions.label_range, interactions.dense_dim)
+    with (output_dir / tracking.MODEL_SUMMARY).open("w", encoding="utf-8") as file:
+        model.summary(print_fn=lambda line: print(line, file=file), line_length=100)
+    trainer = Trainer(model, interactions, settings.training, settings.seed)
+    if trainer.table_updates != settings.training.table_updates:
+        log.warning("training.optimizer=%s as set has no form for rows: tables are updated whole (dense)",
+                    settings.training.optimizer)  # fmt: skip
+    with ProgressReport(settings.training.epochs, trainer.batches.steps, shown=settings.training.progress) as report:
+        history = trainer.fit(report)
+    for phase in ("compile", "train", "eval"):
+        clock.add(phase, getattr(history, f"{phase}_s"))
+    if settings.save_weights:
+        save_weights(model, output_dir)
+    last = history.epochs[-1]
+    return {
+        "params_total": sum(int(v.shape.num_elements()) for v in model.trainable_variables),
+        "params_embedding": sum(a.size for m in methods.values() for a in (*m.tables(), *m.weights())),
+        "optimizer_bytes": trainer.optimizer_bytes,
+        **{key: value for key, value in last.items() if key in results.METRICS},
+        "history": {key: [epoch[key] for epoch in history.epochs] for key in last},
+        **timing.step_statistics(history.chunks),
+        "lookup_us": time_lookup(
+            layers, interactions.evaluation, settings.training.batch_size, settings.training.jit
+        ),
+        "peak_rss_bytes": memory.peak_rss_bytes(),
+        "table_updates": trainer.updates_by_field(),
+        "gpu": backend.gpu_name(),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main(run))

@@ -1,0 +1,32 @@
+"""A model's weights as a file that any language reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save_file
+
+FILE = "weights.safetensors"
+
+
+def save_weights(model: Any, folder: Path) -> Path:
+    """Writes all of a model's variables, id maps included, whole or not at all.
+
+    Args:
+        model: a built Keras model.
+        folder: where ``weights.safetensors`` goes.
+
+    Returns:
+        The file; its arrays are named by the variables' paths (``user_embedding/quotient``).
+    """
+    arrays = {variable.path: np.ascontiguousarray(variable.numpy()) for variable in model.variables}
+    path = folder / FILE
+    temporary = folder / f".{FILE}.partial"
+    try:
+        save_file(arrays, temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
