@@ -1,0 +1,281 @@
+"""How fast a step is: the recipe as published, and PyTorch's plain loop, against the harness on this machine.
+
+``make speed``, or ``python -m benchmarks.speed [dataset=movielens_1m] [repeats=5] [parts=recipe,torch,large,time]``.
+Everything is measured in turn, one after the other within each repeat, so that a ratio compares the same minutes.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import backend, data
+from bench.config import compose
+from bench.data.interactions import Field, Interactions, Part
+from bench.errors import BenchError, RequestError
+
+PARTS = ("recipe", "torch", "large", "time")
+LARGE_ROWS = (4_000_000, 2_000_000)
+DENSE_ROWS = (400_000, 200_000)
+EXPERIMENTS = {"full": "strategy=full", "QR + MD": "strategy=qr_md"}
+
+
+@dataclass
+class Timed:
+    """Milliseconds a step, one number a repeat."""
+
+    name: str
+    measure: Callable[[], float]
+    taken: list[float]
+
+    @property
+    def median(self) -> float:
+        """The middle one."""
+        return float(np.median(self.taken))
+
+
+def settings_of(*overrides: str) -> Any:
+    """Settings of the recipe, with some changed."""
+    many = "training.epochs=100"  # more than any measurement takes
+    return compose([*["num_buckets=120"] * ("strategy=qr_md" in overrides), many, *overrides])
+
+
+def trainer_of(interactions: Interactions, *overrides: str, loop: Any = None) -> Any:
+    """A trainer as ``bench.run`` would make it."""
+    from bench import models
+    from bench.embeddings.layer import CompressedEmbedding
+    from bench.run import choose_methods
+    from bench.training import trainer
+
+    settings = settings_of(*overrides)
+    methods = choose_methods(settings, interactions)
+    layers = {
+        name: CompressedEmbedding(method, seed=0, name=f"{name}_embedding") for name, method in methods.items()
+    }
+    model = models.build(settings.model, layers, interactions.label_range)
+    original = trainer.Loop
+    trainer.Loop = loop or original
+    try:
+        made = trainer.Trainer(model, interactions, settings.training, seed=0)
+    finally:
+        trainer.Loop = original
+    made.loop.run(made.batches.example())
+    return made
+
+
+def epochs(trainer: Any, most_steps: int | None = None) -> Callable[[], float]:
+    """Milliseconds a step over an epoch, host preparation and settling included; or over its first steps."""
+    number = 0
+
+    def measure() -> float:
+        nonlocal number
+        number += 1
+        began, steps = time.perf_counter(), 0
+        for chunk in trainer.batches.epoch(number):
+            trainer.loop.run(chunk)
+            steps += chunk.steps
+            if most_steps and steps >= most_steps:
+                break
+        if not most_steps:
+            trainer.loop.settle()
+        return 1000 * (time.perf_counter() - began) / steps
+
+    return measure
+
+
+def random_rows(users: int, items: int, rows: int = 400_000) -> Interactions:
+    """Ratings whose ids are drawn evenly: the worst for caches."""
+    rng = np.random.default_rng(0)
+    ids = {
+        "user": rng.integers(0, users, rows, dtype=np.int32),
+        "item": rng.integers(0, items, rows, dtype=np.int32),
+    }
+    train = Part(ids, rng.integers(1, 6, rows).astype(np.float32))
+    few = Part({name: column[:256] for name, column in ids.items()}, train.labels[:256])
+    none = Part({name: column[:0] for name, column in ids.items()}, train.labels[:0])
+    sizes = {"user": users, "item": items}
+    fields = {name: Field(name, size, np.bincount(ids[name], minlength=size)) for name, size in sizes.items()}
+    return Interactions("random", fields, train, none, few, (1.0, 5.0), "item", "random")
+
+
+def recipe(interactions: Interactions, timed: list[Timed]) -> None:
+    """Adds the published recipe and the harness, both experiments."""
+    from benchmarks.recipe import Ratings, build
+
+    parts = (interactions.train, interactions.evaluation)
+    ratings = Ratings(
+        *(np.concatenate([part.ids[name] for part in parts]) for name in ("user", "item")),
+        np.concatenate([part.labels for part in parts]),
+        np.arange(sum(map(len, parts))) < len(parts[0]),
+    )
+    for number, (name, strategy) in enumerate(EXPERIMENTS.items(), start=1):
+        replica = build(number, ratings)
+        timed.append(Timed(f"{name}: recipe", lambda r=replica: r.measure(400)[0], []))
+        for updates in ("deferred", "dense"):
+            trainer = trainer_of(interactions, strategy, f"training.table_updates={updates}")
+            timed.append(Timed(f"{name}: {updates}", epochs(trainer), []))
+
+
+def torch(interactions: Interactions, timed: list[Timed]) -> None:
+    """Adds PyTorch's plain loop for the full model, where PyTorch is installed."""
+    from benchmarks import torch_loop
+
+    try:
+        print(f"PyTorch {torch_loop.version()}")
+    except ImportError as error:
+        print(f"PyTorch's loop is left out: {error}")
+        return
+    train = interactions.train
+    arguments = (train.ids["user"], train.ids["item"], train.labels)
+    timed.append(Timed("full: PyTorch", lambda: torch_loop.measure(*arguments, steps=600)[0], []))
+
+
+def large(timed: list[Timed]) -> None:
+    """Adds full tables of millions of rows by rows, and smaller ones dense."""
+    for rows, updates, most in ((LARGE_ROWS, "deferred", 3000), (DENSE_ROWS, "dense", 40)):
+        trainer = trainer_of(random_rows(*rows), "strategy=full", f"training.table_updates={updates}")
+        # Chunks of the usual size, but for the dense form, which takes a hundred times as long.
+        if updates == "dense":
+            trainer.batches.chunk_steps = most // 2
+            trainer.loop.run(trainer.batches.example())
+        name = f"full, {rows[0]:,} + {rows[1]:,} rows: {updates}"
+        timed.append(Timed(name, epochs(trainer, most), []))
+
+
+def where_time_goes(interactions: Interactions, repeats: int) -> None:
+    """Prints what the parts of a step add, by leaving the later ones out."""
+    import tensorflow as tf
+
+    from bench.training.loop import Loop
+
+    def total(arrays: Any) -> Any:
+        return tf.add_n([tf.reduce_sum(array) for array in tf.nest.flatten(arrays)])
+
+    class Reads(Loop):
+        """Reads the rows and does nothing with them."""
+
+        def _one(self, batch: Any, step: Any, base: Any, coefficients: Any) -> Any:
+            found = self._read(batch, step, base, coefficients)
+            values = [
+                tf.gather(self.whole.values()[self.positions[id(variable)]], batch["indices"][key][name])
+                for key, layer in self.layers.items()
+                for name, variable in layer.table_variables.items()
+                if (key, name) not in self.tables
+            ]
+            return total([found, values])
+
+    class Differentiates(Loop):
+        """Computes gradients and updates nothing."""
+
+        def _update(self, batch: Any, read: Any, of_values: Any, of_rows: Any, *rest: Any) -> None:
+            # A number that depends on them all has to be stored, or the compiler would leave them out.
+            gradients = [tf.convert_to_tensor(g) for g in (*of_values, *of_rows.values()) if g is not None]
+            self.sink.assign(total([gradients, read]))
+
+        sink: Any = None
+
+    print("\nWhere the time of a step goes (ms; medians, each line with all before it)")
+    for name, strategy in EXPERIMENTS.items():
+        Differentiates.sink = tf.Variable(0.0)
+        stages = {
+            "reading rows (deferred ones brought up to date)": trainer_of(interactions, strategy, loop=Reads),
+            "+ forward and backward": trainer_of(interactions, strategy, loop=Differentiates),
+            "+ summing repeats, optimizer, writing rows": trainer_of(interactions, strategy),
+        }
+        host = stages["reading rows (deferred ones brought up to date)"].batches
+        print(f"  {name}")
+        print(f"    {_alone(host):8.4f}  host preparation, alone (it runs beside the device)")
+        taken: dict[str, list[float]] = {stage: [] for stage in stages}
+        measures = {stage: epochs(trainer, 3000) for stage, trainer in stages.items()}
+        for _ in range(repeats):
+            for stage, measure in measures.items():
+                taken[stage].append(measure())
+        for stage, values in taken.items():
+            print(f"    {np.median(values):8.4f}  {stage}")
+
+
+def _alone(batches: Any) -> float:
+    began, steps = time.perf_counter(), 0
+    for chunk in batches.epoch(1):
+        steps += chunk.steps
+    return 1000 * (time.perf_counter() - began) / steps
+
+
+def ratio_line(slow: Timed, fast: Timed, wanted: float | None = None, at_most: bool = False) -> str:
+    """A ratio's median and spread, pair by pair, and whether it is what is aimed at."""
+    ratios = np.array(slow.taken) / np.array(fast.taken)
+    line = f"  {np.median(ratios):7.2f}  ({ratios.min():.2f} to {ratios.max():.2f})  {slow.name} / {fast.name}"
+    if wanted is not None:
+        met = np.median(ratios) <= wanted if at_most else np.median(ratios) >= wanted
+        line += f"   {'at most' if at_most else 'at least'} {wanted:g}: {'yes' if met else 'NO'}"
+    return line
+
+
+def report(timed: list[Timed]) -> None:
+    """Prints times and ratios."""
+    print("\nMilliseconds a step: median (least to most)")
+    for item in timed:
+        print(f"  {item.median:9.4f}  ({min(item.taken):.4f} to {max(item.taken):.4f})  {item.name}")
+    by_name = {item.name: item for item in timed}
+    big = f"full, {LARGE_ROWS[0]:,} + {LARGE_ROWS[1]:,} rows: deferred"
+    pairs: list[tuple[str, str, float | None, bool]] = [
+        ("full: recipe", "full: deferred", 30, False),
+        ("full: recipe", "full: dense", 10, False),
+        ("full: dense", "full: deferred", 2.5, False),
+        ("QR + MD: recipe", "QR + MD: deferred", 10, False),
+        ("QR + MD: recipe", "QR + MD: dense", 7, False),
+        ("full: PyTorch", "full: deferred", 8, False),
+        (big, "full: deferred", 2, True),
+        (f"full, {DENSE_ROWS[0]:,} + {DENSE_ROWS[1]:,} rows: dense", big, None, False),
+    ]
+    print("\nRatios: median (least to most), pair by pair")
+    for slow, fast, wanted, at_most in pairs:
+        if slow in by_name and fast in by_name:
+            print(ratio_line(by_name[slow], by_name[fast], wanted, at_most))
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the benchmark; ``NAME=VALUE`` arguments as the module says."""
+    given = dict(argument.partition("=")[::2] for argument in arguments)
+    try:
+        dataset, repeats = given.pop("dataset", "synthetic"), int(given.pop("repeats", 5))
+        parts = given.pop("parts", ",".join(PARTS)).split(",")
+        if given or repeats < 1 or not set(parts) <= set(PARTS):
+            raise RequestError(f"{' '.join(arguments)}: give dataset=NAME, repeats=5, parts={','.join(PARTS)}")
+        settings = compose([f"dataset={dataset}"])
+        interactions = data.load(settings.dataset, Path(os.path.expanduser(settings.data_dir)))
+    except (BenchError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    backend.start(0, None)
+    print(f"{interactions.name}: {len(interactions.train):,} training rows, batch 128, width 64, Adam; "
+          f"{repeats} repeats")  # fmt: skip
+    timed: list[Timed] = []
+    if "recipe" in parts:
+        recipe(interactions, timed)
+    elif "torch" in parts or "large" in parts:
+        timed.append(Timed("full: deferred", epochs(trainer_of(interactions, "strategy=full")), []))
+    if "torch" in parts:
+        torch(interactions, timed)
+    if "large" in parts:
+        large(timed)
+    for item in timed:
+        item.measure()  # once before, so that no first touch of memory is timed
+    for _ in range(repeats):
+        for item in timed:
+            item.taken.append(item.measure())
+    report(timed)
+    if "time" in parts:
+        where_time_goes(interactions, repeats)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
