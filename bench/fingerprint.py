@@ -17,6 +17,11 @@ NOT_DECIDING = (
     "tracking",  # where a result is sent
     "data_dir",  # where data lies: its content is in the data digest
     "dataset.path",
+    "dataset.url",
+    "dataset.checksum",
+    "dataset.wheel",
+    "dataset.archive",
+    "dataset.folder",
     "resume",  # whether a finished run is used
     "save_weights",  # what is left beside the result
     "training.progress",  # what is shown meanwhile

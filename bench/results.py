@@ -32,7 +32,7 @@ class Status(StrEnum):
 
 METRICS = (
     "params_total", "params_embedding", "embedding_bytes", "full_embedding_bytes", "compression_ratio",
-    "bytes", "optimizer_bytes", "peak_rss_bytes",
+    "bytes", "model_bytes", "optimizer_bytes", "peak_rss_bytes",
     "val_mae", "val_rmse", "val_loss", "train_loss", "val_mae_by_decile", "history",
     "step_time_ms", "step_time_ms_p95", "examples_per_second",
     "compile_s", "train_s", "eval_s", "data_s", "total_s", "lookup_us",
@@ -203,6 +203,8 @@ def lines(result: Mapping[str, Any], folder: Path | None = None) -> Iterator[tup
         yield "embedding memory", size(result["embedding_bytes"])
         if get("full_embedding_bytes") is not None:
             yield "if uncompressed", size(result["full_embedding_bytes"])
+    if get("model_bytes") is not None and get("model_bytes") != get("embedding_bytes"):
+        yield "whole model", size(result["model_bytes"])
     if get("compression_ratio") is not None:
         yield (
             "compression",

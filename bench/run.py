@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -59,14 +60,16 @@ def run(settings: Settings, output_dir: Path) -> dict[str, Any]:
     head["environment"] = environment.describe(settings.training.threads or environment.cores())
     with tracking.start(target, head) as logged:
         try:
-            measured = train(settings, interactions, methods, clock, output_dir)
+            measured = train(settings, interactions, methods, clock, output_dir, logged.ready)
         except RunFailed as error:
-            failed = results.complete(
-                status=results.Status.FAILED, error=str(error), run_id=logged.run_id, **head, **clock.seconds()
-            )
+            failure = {"status": results.Status.FAILED, "error": str(error), "run_id": logged.run_id}
+            failed = results.complete(**failure, **head, **clock.seconds())
             results.write(failed, output_dir)
-            logged.log_result(failed, output_dir)
-            raise
+            try:
+                logged.log_result(failed, output_dir)
+            except tracking.TrackingError as lost:
+                log.warning("%s", lost)
+            raise error
         for field, updates in measured.pop("table_updates").items():
             head["embeddings"][field]["table_updates"] = updates
         head["environment"]["gpu"] = measured.pop("gpu")
@@ -97,8 +100,12 @@ def train(
     methods: Mapping[str, Method[Any]],
     clock: timing.Stopwatch,
     output_dir: Path,
+    before_training: Callable[[], object],
 ) -> dict[str, Any]:
-    """Builds the model, trains it, and returns the measured part of the result."""
+    """Builds the model, trains it, and returns the measured part of the result.
+
+    What must not run beside the steps that are timed goes into ``before_training``.
+    """
     from bench import backend
 
     backend.start(settings.seed, settings.training.threads)
@@ -120,15 +127,22 @@ def train(
     if trainer.table_updates != settings.training.table_updates:
         log.warning("training.optimizer=%s as set has no form for rows: tables are updated whole (dense)",
                     settings.training.optimizer)  # fmt: skip
-    with ProgressReport(settings.training.epochs, trainer.batches.steps, shown=settings.training.progress) as report:
+    with ProgressReport(
+        settings.training.epochs, trainer.batches.steps, shown=settings.training.progress
+    ) as report:
+        trainer.compile()
+        before_training()
         history = trainer.fit(report)
     for phase in ("compile", "train", "eval"):
         clock.add(phase, getattr(history, f"{phase}_s"))
     if settings.save_weights:
         save_weights(model, output_dir)
     last = history.epochs[-1]
+    in_embeddings = {id(v) for layer in layers.values() for v in layer.variables}
+    others = [v for v in model.variables if id(v) not in in_embeddings]
     return {
-        "params_total": sum(int(v.shape.num_elements()) for v in model.trainable_variables),
+        "params_total": model.count_params() - sum(math.prod(v.shape) for v in model.non_trainable_variables),
+        "model_bytes": memory.embedding_memory(methods)["embedding_bytes"] + sum(map(nbytes, others)),
         "params_embedding": sum(a.size for m in methods.values() for a in (*m.tables(), *m.weights())),
         "optimizer_bytes": trainer.optimizer_bytes,
         **{key: value for key, value in last.items() if key in results.METRICS},
@@ -141,6 +155,11 @@ def train(
         "table_updates": trainer.updates_by_field(),
         "gpu": backend.gpu_name(),
     }
+
+
+def nbytes(variable: Any) -> int:
+    """Bytes of a Keras variable."""
+    return math.prod(variable.shape) * int(variable.value.dtype.size)
 
 
 if __name__ == "__main__":

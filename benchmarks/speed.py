@@ -57,7 +57,8 @@ def trainer_of(interactions: Interactions, *overrides: str, loop: Any = None) ->
     settings = settings_of(*overrides)
     methods = choose_methods(settings, interactions)
     layers = {
-        name: CompressedEmbedding(method, seed=0, name=f"{name}_embedding") for name, method in methods.items()
+        name: CompressedEmbedding(method, seed=0, name=f"{name}_embedding")
+        for name, method in methods.items()
     }
     model = models.build(settings.model, layers, interactions.label_range)
     original = trainer.Loop
@@ -211,7 +212,9 @@ def _alone(batches: Any) -> float:
 def ratio_line(slow: Timed, fast: Timed, wanted: float | None = None, at_most: bool = False) -> str:
     """A ratio's median and spread, pair by pair, and whether it is what is aimed at."""
     ratios = np.array(slow.taken) / np.array(fast.taken)
-    line = f"  {np.median(ratios):7.2f}  ({ratios.min():.2f} to {ratios.max():.2f})  {slow.name} / {fast.name}"
+    line = (
+        f"  {np.median(ratios):7.2f}  ({ratios.min():.2f} to {ratios.max():.2f})  {slow.name} / {fast.name}"
+    )
     if wanted is not None:
         met = np.median(ratios) <= wanted if at_most else np.median(ratios) >= wanted
         line += f"   {'at most' if at_most else 'at least'} {wanted:g}: {'yes' if met else 'NO'}"
@@ -248,7 +251,9 @@ def main(arguments: list[str]) -> int:
         dataset, repeats = given.pop("dataset", "synthetic"), int(given.pop("repeats", 5))
         parts = given.pop("parts", ",".join(PARTS)).split(",")
         if given or repeats < 1 or not set(parts) <= set(PARTS):
-            raise RequestError(f"{' '.join(arguments)}: give dataset=NAME, repeats=5, parts={','.join(PARTS)}")
+            raise RequestError(
+                f"{' '.join(arguments)}: give dataset=NAME, repeats=5, parts={','.join(PARTS)}"
+            )
         settings = compose([f"dataset={dataset}"])
         interactions = data.load(settings.dataset, Path(os.path.expanduser(settings.data_dir)))
     except (BenchError, ValueError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from bench.embeddings.base import Array, Arrays, Method, Vocabulary, int32
 from bench.errors import RequestError
@@ -13,7 +13,7 @@ from bench.errors import RequestError
 class FullSettings:
     """Settings of ``full``."""
 
-    initializer: str = "uniform"
+    initializer: Literal["uniform", "normal", "glorot_uniform", "glorot_normal", "zeros"] = "uniform"
     """Keras initializer of the table; ``uniform`` is U(-0.05, 0.05)."""
 
 
@@ -24,9 +24,7 @@ class Full(Method[FullSettings]):
     ignores_budget: ClassVar[bool] = True
 
     def resolve(self, settings: FullSettings) -> FullSettings:
-        """Nothing is left open; an empty initializer is refused."""
-        if not settings.initializer:
-            raise RequestError("initializer='': give the name of a Keras initializer, uniform for one")
+        """Nothing is left open."""
         return settings
 
     def tables(self) -> tuple[Array, ...]:

@@ -71,25 +71,38 @@ def _text(value: Any) -> str:
 def metrics(result: Mapping[str, Any]) -> Iterator[tuple[str, float, int]]:
     """A result's numbers as name, value and step; nulls are left out."""
     history: Mapping[str, list[float | None]] = result.get("history") or {}
-    for name, values in history.items():
+    for key, values in history.items():
         for step, value in enumerate(values, start=1):
-            if value is not None:
-                yield name, float(value), step
+            yield from ((name, number, step) for name, number in _numbers(key, value))
     for key in results.METRICS:
-        if key == "history" or key in history:
-            continue
-        for name, value in flat({key: result.get(key)}):
-            numbered = enumerate(value, start=1) if isinstance(value, list) else ()
-            pairs = [(f"{name}.{i:02d}", item) for i, item in numbered] or [(name, value)]
-            yield from ((n, float(v), 0) for n, v in pairs if isinstance(v, int | float))
+        if key != "history" and key not in history:
+            yield from ((name, number, 0) for name, number in _numbers(key, result.get(key)))
+
+
+def _numbers(key: str, value: Any) -> Iterator[tuple[str, float]]:
+    for name, item in flat({key: value}):
+        pairs = (
+            [(f"{name}.{i:02d}", x) for i, x in enumerate(item, 1)]
+            if isinstance(item, list)
+            else [(name, item)]
+        )
+        yield from ((n, float(x)) for n, x in pairs if isinstance(x, int | float))
 
 
 def history_csv(history: Mapping[str, list[Any]]) -> str:
     """``history`` as CSV: a line an epoch, ``epoch`` counting from 1, nothing where a number is missing."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["epoch", *history])
-    for epoch, row in enumerate(zip(*history.values(), strict=True), start=1):
+    columns: dict[str, list[Any]] = {}
+    for name, values in history.items():
+        if values and isinstance(values[0], list):
+            columns.update(
+                {f"{name}.{i:02d}": list(column) for i, column in enumerate(zip(*values, strict=True), 1)}
+            )
+        else:
+            columns[name] = values
+    writer.writerow(["epoch", *columns])
+    for epoch, row in enumerate(zip(*columns.values(), strict=True), start=1):
         writer.writerow([epoch, *row])
     return text.getvalue()
 

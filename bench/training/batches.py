@@ -120,7 +120,9 @@ class Batches:
         def make(start: int) -> Chunk:
             nonlocal order
             if order is None:
-                order = np.random.Generator(np.random.PCG64([self.seed, number])).permutation(len(self.part.labels))
+                order = np.random.Generator(np.random.PCG64([self.seed, number])).permutation(
+                    len(self.part.labels)
+                )
             return self._chunk(order[start * self.batch_size : (start + self.chunk_steps) * self.batch_size])
 
         starts = range(0, self.steps, self.chunk_steps)
@@ -155,7 +157,9 @@ class Batches:
         arrays["indices"], arrays["first"] = {}, {}
         for reader in self.readers:
             found = reader.method.lookups(ids[reader.field], reader.maps, np)
-            arrays["indices"][reader.key] = {name: np.asarray(value, np.int32) for name, value in found.items()}
+            arrays["indices"][reader.key] = {
+                name: np.asarray(value, np.int32) for name, value in found.items()
+            }
             arrays["first"][reader.key] = {
                 table: first_occurrence(found[table].reshape(steps, -1)) for table in sorted(reader.by_rows)
             }

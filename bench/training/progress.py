@@ -72,4 +72,6 @@ class ProgressReport:
         numbers = "  ".join(f"{name} {values[name]:.4f}" for name in wanted if values.get(name) is not None)
         rest = f"  about {left:.0f} s left" if number < self.epochs else ""
         line = f"epoch {number}/{self.epochs}  {numbers}  {self.speed:,.0f} examples/s{rest}"
-        (self.bar.console if self.bar is not None else self.console).print(line, highlight=False, soft_wrap=True)
+        (self.bar.console if self.bar is not None else self.console).print(
+            line, highlight=False, soft_wrap=True
+        )

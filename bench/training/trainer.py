@@ -76,7 +76,11 @@ class Trainer:
     def __init__(self, model: Any, data: Interactions, settings: Training, seed: int) -> None:
         self.model, self.data, self.settings = model, data, settings
         sizes = {name: item.size for name, item in data.fields.items()}
-        for part, name in ((data.train, "training"), (data.validation, "validation"), (data.evaluation, "evaluation")):
+        for part, name in (
+            (data.train, "training"),
+            (data.validation, "validation"),
+            (data.evaluation, "evaluation"),
+        ):
             check_ids(part, sizes, name)
         layers = _layers_by_key(model, data)
         steps = settings.epochs * -(-len(data.train) // settings.batch_size)
@@ -107,12 +111,22 @@ class Trainer:
             jit=settings.jit,
             flat=optimizers.is_elementwise(optimizer),
         )
+        self.compile_s: float | None = None
         self._predict = tf.function(lambda inputs: model(inputs, training=False))
 
     @property
     def optimizer_bytes(self) -> int:
         """Bytes held for training beside the model's own variables: moments, clocks, working copies."""
         return self.loop.nbytes
+
+    def compile(self) -> None:
+        """Makes everything ready to run, so that no step waits for it; ``fit`` does it where it was not done."""
+        clock = time.perf_counter()
+        part = self.data.evaluation
+        dense = None if part.dense is None else part.dense[:1]
+        self.predict(Part({name: ids[:1] for name, ids in part.ids.items()}, part.labels[:1], dense))
+        self.loop.run(self.batches.example())
+        self.compile_s = time.perf_counter() - clock
 
     def updates_by_field(self) -> dict[str, str]:
         """``deferred`` for a field with tables that are updated by rows, ``dense`` for one without."""
@@ -128,10 +142,9 @@ class Trainer:
         Raises:
             RunFailed: a loss or a prediction that is no finite number; says at which step.
         """
-        history = History()
-        clock = time.perf_counter()
-        self._compile()
-        history.compile_s = time.perf_counter() - clock
+        if self.compile_s is None:
+            self.compile()
+        history = History(compile_s=self.compile_s or 0.0)
         best, waited = np.inf, 0
         for number in range(1, self.settings.epochs + 1):
             values = {"train_loss": self._epoch(number, history, listener)}
@@ -166,12 +179,6 @@ class Trainer:
             found.append(self._predict(inputs).numpy())
         return np.concatenate(found)[: len(part)]
 
-    def _compile(self) -> None:
-        self.predict(Part({name: ids[:1] for name, ids in self.data.evaluation.ids.items()},
-                          self.data.evaluation.labels[:1],
-                          None if self.data.evaluation.dense is None else self.data.evaluation.dense[:1]))
-        self.loop.run(self.batches.example())
-
     def _epoch(self, number: int, history: History, listener: Listener) -> float:
         began = clock = time.perf_counter()
         total, done = 0.0, 0
@@ -198,7 +205,9 @@ class Trainer:
         predictions = self.predict(part)
         if not np.isfinite(predictions).all():
             wrong = int((~np.isfinite(predictions)).sum())
-            raise RunFailed(f"{wrong} of {len(predictions)} predictions after epoch {number} are no finite numbers")
+            raise RunFailed(
+                f"{wrong} of {len(predictions)} predictions after epoch {number} are no finite numbers"
+            )
         return predictions
 
     def _evaluate(self, number: int) -> dict[str, Any]:

@@ -52,7 +52,9 @@ def dense(optimizer, start):
     @tf.function
     def run():
         for t in tf.range(STEPS):
-            slices = tf.IndexedSlices(pull(tf.gather(variable.value, ids[t]), noise[t]), ids[t], (ROWS, WIDTH))
+            slices = tf.IndexedSlices(
+                pull(tf.gather(variable.value, ids[t]), noise[t]), ids[t], (ROWS, WIDTH)
+            )
             optimizer.apply([tf.convert_to_tensor(slices)], [variable])
 
     run()

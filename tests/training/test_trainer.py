@@ -178,7 +178,9 @@ def test_a_loss_that_is_no_number_ends_the_run_and_names_the_step(by_rows, updat
     data = interactions(800)
     data.train.labels[:] = np.float32(3)
     data.train.labels[5] = np.nan
-    run = Trainer(build(data), data, replace(TRAINING, batch_size=16, table_updates=updates, jit=False), seed=0)
+    run = Trainer(
+        build(data), data, replace(TRAINING, batch_size=16, table_updates=updates, jit=False), seed=0
+    )
     place = next(
         step + 1
         for chunk in run.batches.epoch(1)
@@ -191,7 +193,9 @@ def test_a_loss_that_is_no_number_ends_the_run_and_names_the_step(by_rows, updat
 
 def test_early_stopping_looks_at_validation_rows_alone(by_rows):
     data = interactions(400, validation=100)
-    stopping = replace(TRAINING.early_stopping, patience=2, min_delta=100.0)  # nothing is ever that much better
+    stopping = replace(
+        TRAINING.early_stopping, patience=2, min_delta=100.0
+    )  # nothing is ever that much better
     run = Trainer(build(data), data, replace(TRAINING, epochs=9, jit=False, early_stopping=stopping), seed=0)
     history = run.fit(Silent())
     assert len(history.epochs) == 3
@@ -218,11 +222,17 @@ def test_memory_of_the_optimizer_is_counted(by_rows):
 def test_a_layer_that_is_called_twice_in_a_step_is_refused(by_rows):
     data = interactions(100)
     layers = {
-        name: CompressedEmbedding(find("full")(Vocabulary(name, field.size, field.counts), 4), name=name + "_e")
+        name: CompressedEmbedding(
+            find("full")(Vocabulary(name, field.size, field.counts), 4), name=name + "_e"
+        )
         for name, field in data.fields.items()
     }
     inputs = {name: keras.Input((), dtype="int32", name=name) for name in data.fields}
-    u, v, again = layers["user"](inputs["user"]), layers["item"](inputs["item"]), layers["item"](inputs["item"])
+    u, v, again = (
+        layers["user"](inputs["user"]),
+        layers["item"](inputs["item"]),
+        layers["item"](inputs["item"]),
+    )
     made = keras.Model(inputs, keras.ops.sum(u * v + again, axis=-1))
     with pytest.raises(ValueError, match="item_e.*called 2 times"):
         Trainer(made, data, replace(TRAINING, batch_size=16, jit=False), seed=0).fit(Silent())
