@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,31 +112,35 @@ class Batches:
         self.part, self.readers, self.batch_size, self.seed = part, readers, batch_size, seed
         self.steps = -(-len(part.labels) // batch_size)
         self.chunk_steps = max(1, min(CHUNK_EXAMPLES // batch_size, self.steps))
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        self._begun: dict[int, Future[tuple[np.ndarray, Chunk]]] = {}
+
+    def begin(self, number: int) -> None:
+        """Starts to shuffle an epoch's rows and to prepare its first chunk, and returns at once."""
+        self._begun = {number: self._pool.submit(self._first, number)}
 
     def epoch(self, number: int) -> Iterator[Chunk]:
         """The chunks of one epoch, each prepared in a thread while the one before is in use."""
-        order: np.ndarray | None = None
-
-        def make(start: int) -> Chunk:
-            nonlocal order
-            if order is None:
-                order = np.random.Generator(np.random.PCG64([self.seed, number])).permutation(
-                    len(self.part.labels)
-                )
-            return self._chunk(order[start * self.batch_size : (start + self.chunk_steps) * self.batch_size])
-
-        starts = range(0, self.steps, self.chunk_steps)
-        with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
-            waiting = pool.submit(make, starts[0])
-            for start in starts[1:]:
-                ready = waiting.result()
-                waiting = pool.submit(make, start)
-                yield ready
-            yield waiting.result()
+        if number not in self._begun:
+            self.begin(number)
+        order, ready = self._begun.pop(number).result()
+        for start in range(self.chunk_steps, self.steps, self.chunk_steps):
+            following = self._pool.submit(self._slice, order, start)
+            yield ready
+            ready = following.result()
+        yield ready
 
     def example(self) -> Chunk:
         """A chunk of no steps with the shapes and types of all others, to compile with."""
         return Chunk(0, 0, self._chunk(np.zeros(1, np.int64)).arrays)
+
+    def _first(self, number: int) -> tuple[np.ndarray, Chunk]:
+        generator = np.random.Generator(np.random.PCG64([self.seed, number]))
+        order = generator.permutation(len(self.part.labels))
+        return order, self._slice(order, 0)
+
+    def _slice(self, order: np.ndarray, start: int) -> Chunk:
+        return self._chunk(order[start * self.batch_size : (start + self.chunk_steps) * self.batch_size])
 
     def _chunk(self, picked: np.ndarray) -> Chunk:
         steps, size = self.chunk_steps, self.batch_size

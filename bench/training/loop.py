@@ -20,6 +20,9 @@ LARGE = 1 << 17
 BLOCK_ROWS = 1 << 16
 """Rows that are rewritten at once between epochs: bounds the memory that takes."""
 
+CLOCK_STEPS = 1 << 22
+"""Steps after which the rows' clocks start anew: float32 counts exactly to four times as many."""
+
 Place = tuple[str, str]
 """A table: its layer's key and its name there."""
 
@@ -64,15 +67,16 @@ class DeferredTable:
         rows = tf.concat([weights, *slots, *clock], axis=1)
         self.state.scatter_update(tf.IndexedSlices(rows, index))
 
-    def settle(self, step: int, base: int, coefficients: Any) -> None:
-        """Brings every row up to ``step``, resets the clocks to it and renews the layer's variable."""
+    def settle(self, step: int, base: int, coefficients: Any, reset: bool) -> None:
+        """Renews the layer's variable as of ``step``; with ``reset``, brings the rows' own state there too."""
         for block in self._blocks():
             state = self.state[block]
             weights = state[:, : self.width]
             if self.rule.clock:
                 weights, slots = self._current(state, tf.constant(step), tf.constant(base), coefficients)
-                clock = tf.zeros((weights.shape[0], 1))
-                self.state[block].assign(tf.concat([weights, *slots, clock], axis=1))
+                if reset:
+                    clock = tf.zeros((weights.shape[0], 1))
+                    self.state[block].assign(tf.concat([weights, *slots, clock], axis=1))
             self.variable.value[block].assign(weights)
 
     def _current(self, state: Any, step: Any, base: Any, coefficients: Any) -> tuple[Any, list[Any]]:
@@ -80,7 +84,7 @@ class DeferredTable:
         weights, slots = parts[0], parts[1:]
         if not self.rule.clock:
             return weights, slots
-        # Steps since the last settling, so that float32 holds them exactly up to 2^24 an epoch.
+        # Steps since ``base``, which moves on before float32 cannot hold them exactly.
         clock = state[:, self.columns - 1]
         then = tf.gather(coefficients, base + tf.cast(clock, tf.int32))
         k = tf.cast(step - base, tf.float32) - clock
@@ -199,10 +203,12 @@ class Loop:
 
     def settle(self) -> None:
         """Makes the model's own variables current."""
+        reset = self.step - self.base >= CLOCK_STEPS
         for table in self.tables.values():
-            table.settle(self.step, self.base, self.coefficients)
+            table.settle(self.step, self.base, self.coefficients, reset)
         self.whole.settle()
-        self.base = self.step
+        if reset:
+            self.base = self.step
 
     def _steps(self, arrays: dict[str, Any], steps: Any, start: Any, base: Any, coefficients: Any) -> Any:
         def body(i: Any, losses: Any) -> tuple[Any, Any]:

@@ -126,6 +126,8 @@ class Trainer:
         dense = None if part.dense is None else part.dense[:1]
         self.predict(Part({name: ids[:1] for name, ids in part.ids.items()}, part.labels[:1], dense))
         self.loop.run(self.batches.example())
+        self.loop.settle()
+        self.batches.begin(1)
         self.compile_s = time.perf_counter() - clock
 
     def updates_by_field(self) -> dict[str, str]:
@@ -197,6 +199,8 @@ class Trainer:
             done += chunk.steps
             listener.chunk(number, done, float(losses[-1]), chunk.examples / (now - clock))
             clock = now
+        if number < self.settings.epochs:
+            self.batches.begin(number + 1)  # while this one is evaluated
         self.loop.settle()
         history.train_s += time.perf_counter() - began
         return total / len(self.data.train)

@@ -80,7 +80,7 @@ def by_rows(optimizer, rates, start, settle_at=()):
     ends = [0, *settle_at, STEPS]
     for begin, end in itertools.pairwise(ends):
         run(tf.constant(begin), tf.constant(end))
-        table.settle(end, begin, coefficients)
+        table.settle(end, begin, coefficients, reset=True)
     return table.variable.numpy()
 
 
