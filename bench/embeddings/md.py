@@ -126,16 +126,25 @@ class MD(Method[MDSettings]):
         return out
 
     def combine(self, rows: Arrays, indices: Arrays, weights: Arrays, xp: Any, training: bool) -> Any:
-        """The sum over blocks of projected rows, of which all but one are masked out."""
+        """The id's row, projected; the rows of other blocks are masked out before.
+
+        All projections are one product: masked rows side by side, times the kernels stacked.
+        """
         total: Any = 0.0
-        for i in range(len(self.dims)):
-            vectors = rows[f"block_{i}"]
-            if f"kernel_{i}" in weights:
-                vectors = xp.matmul(vectors, weights[f"kernel_{i}"])
-            if f"bias_{i}" in weights:
-                vectors = vectors + weights[f"bias_{i}"]
+        narrow: list[Any] = []
+        kernels: list[Any] = []
+        for i, width in enumerate(self.dims):
             inside = xp.expand_dims(indices[f"block_{i}"] > 0, -1)
-            total = total + xp.where(inside, vectors, 0.0)
+            vectors = xp.where(inside, rows[f"block_{i}"], 0.0)
+            if width == self.embedding_dim:
+                total = total + vectors
+                continue
+            narrow.append(vectors)
+            kernels.append(weights[f"kernel_{i}"])
+            if f"bias_{i}" in weights:
+                total = total + xp.where(inside, weights[f"bias_{i}"], 0.0)
+        if narrow:
+            total = total + xp.matmul(xp.concatenate(narrow, axis=-1), xp.concatenate(kernels, axis=0))
         return total
 
     @classmethod
