@@ -99,14 +99,30 @@ class WholeArrays:
 
     Where the optimizer treats every number alone, the small ones are one flat vector to it: one pass instead of a
     dozen small programs an array. Large ones stay apart, since their part of a vector would be copied each step.
+
+    A large table's gradient is nonzero in the batch's rows alone. It is kept as an array that is all zero between
+    steps: filling one with zeros in each step would take as long as a third of the optimizer.
+
+    Args:
+        variables: Keras variables, all that the optimizer is to update.
+        optimizer: not yet built.
+        flat: the optimizer treats every number alone.
+        tables: ids of the variables that are only ever read by rows.
     """
 
-    def __init__(self, variables: Sequence[Any], optimizer: Any, flat: bool) -> None:
+    def __init__(
+        self, variables: Sequence[Any], optimizer: Any, flat: bool, tables: frozenset[int] = frozenset()
+    ) -> None:
         self.variables, self.optimizer = list(variables), optimizer
         size = {id(v): int(np.prod(v.shape)) for v in self.variables}
         self.small = [v for v in self.variables if flat and size[id(v)] <= LARGE]
         self.sizes = [size[id(v)] for v in self.small]
         self.held = [v for v in self.variables if not flat or size[id(v)] > LARGE]
+        self.sums = {
+            id(v): tf.Variable(tf.zeros(v.shape), name="gradient")
+            for v in self.held
+            if id(v) in tables and size[id(v)] > LARGE
+        }
         self.vector = None
         if self.small:
             joined = tf.concat([tf.reshape(v.value, [-1]) for v in self.small], axis=0)
@@ -118,7 +134,8 @@ class WholeArrays:
     @property
     def nbytes(self) -> int:
         """Bytes held beside the model's own variables."""
-        return sum(int(np.prod(v.shape)) * 4 for v in self.optimizer.variables) + 4 * sum(self.sizes)
+        held = [*self.optimizer.variables, *self.sums.values()]
+        return sum(int(np.prod(v.shape)) * 4 for v in held) + 4 * sum(self.sizes)
 
     def values(self) -> list[Any]:
         """The arrays' current values, in the order of ``variables``."""
@@ -132,14 +149,23 @@ class WholeArrays:
         Slices of a gradient are summed first: Keras alone would hand Adam the slices of an embedding as they are,
         and where an id repeats in a batch v would collect a sum of squares, not the square of the sum.
         """
-        dense = {
-            id(v): tf.zeros(v.shape) if g is None else tf.convert_to_tensor(g)
-            for g, v in zip(gradients, self.variables, strict=True)
-        }
+        dense, touched = {}, []
+        for g, v in zip(gradients, self.variables, strict=True):
+            if id(v) in self.sums and isinstance(g, tf.IndexedSlices):
+                self.sums[id(v)].scatter_add(g)
+                dense[id(v)] = tf.convert_to_tensor(self.sums[id(v)])
+                touched.append((v, g.indices))
+            else:
+                dense[id(v)] = tf.zeros(v.shape) if g is None else tf.convert_to_tensor(g)
         if self.vector is not None:
             dense[id(self.vector)] = tf.concat([tf.reshape(dense[id(v)], [-1]) for v in self.small], axis=0)
         if self.held:
             self.optimizer.apply([dense[id(v)] for v in self.held], self.held)
+        for v, index in touched:
+            # Zeros that depend on the new weights: else XLA would write them before the optimizer has read the sums,
+            # and copy the whole array to keep them apart.
+            zeros = 0.0 * tf.gather(v.value, index)
+            self.sums[id(v)].scatter_update(tf.IndexedSlices(zeros, index))
 
     def settle(self) -> None:
         """Renews the model's own variables."""
@@ -183,7 +209,8 @@ class Loop:
                 self.tables[key, name] = DeferredTable(self.layers[key].table_variables[name], rule)
         by_rows = {id(table.variable) for table in self.tables.values()}
         whole = [v for v in model.trainable_variables if id(v) not in by_rows]
-        self.whole = WholeArrays(whole, optimizer, flat)
+        tables = frozenset(id(v) for layer in self.layers.values() for v in layer.table_variables.values())
+        self.whole = WholeArrays(whole, optimizer, flat, tables)
         self.positions = {id(v): i for i, v in enumerate(whole)}
         self.coefficients = tf.constant(coefficients)
         self.step = self.base = 0
