@@ -17,5 +17,5 @@ class SourceError(BenchError):
     """A data source cannot be reached."""
 
 
-class RunFailed(BenchError):
+class RunFailed(BenchError):  # noqa: N818 (an outcome, not an error of the program)
     """A run that started did not come to a valid result (a NaN, for one)."""

@@ -159,7 +159,8 @@ def train(
 
 def nbytes(variable: Any) -> int:
     """Bytes of a Keras variable."""
-    return math.prod(variable.shape) * int(variable.value.dtype.size)
+    size: int = math.prod(variable.shape) * variable.value.dtype.size
+    return size
 
 
 if __name__ == "__main__":

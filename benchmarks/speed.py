@@ -6,7 +6,6 @@ Everything is measured in turn, one after the other within each repeat, so that 
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -255,7 +254,7 @@ def main(arguments: list[str]) -> int:
                 f"{' '.join(arguments)}: give dataset=NAME, repeats=5, parts={','.join(PARTS)}"
             )
         settings = compose([f"dataset={dataset}"])
-        interactions = data.load(settings.dataset, Path(os.path.expanduser(settings.data_dir)))
+        interactions = data.load(settings.dataset, Path(settings.data_dir).expanduser())
     except (BenchError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from bench.embeddings.base import Array, Arrays, Method, Vocabulary, int32
-from bench.errors import RequestError
 
 
 @dataclass

@@ -53,7 +53,7 @@ class DeferredTable:
     @property
     def nbytes(self) -> int:
         """Bytes held beside the layer's own variable."""
-        return self.rows * self.columns * 4
+        return 4 * int(self.rows) * int(self.columns)
 
     def read(self, index: Any, step: Any, base: Any, coefficients: Any) -> tuple[Any, list[Any]]:
         """Weights and moments of some rows, as the dense optimizer has them after ``step`` steps."""
@@ -135,7 +135,7 @@ class WholeArrays:
     def nbytes(self) -> int:
         """Bytes held beside the model's own variables."""
         held = [*self.optimizer.variables, *self.sums.values()]
-        return sum(int(np.prod(v.shape)) * 4 for v in held) + 4 * sum(self.sizes)
+        return 4 * (sum(int(np.prod(v.shape)) for v in held) + sum(self.sizes))
 
     def values(self) -> list[Any]:
         """The arrays' current values, in the order of ``variables``."""

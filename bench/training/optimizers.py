@@ -45,13 +45,19 @@ def learning_rates(learning_rate: float, schedule: Mapping[str, Any], steps: int
     share = np.minimum(since / decay_steps, 1.0)
     end = float(schedule.get("end_factor") or 0.0)
     rate = float(schedule.get("decay_rate") or 1.0)
-    factor = {
-        None: lambda: np.ones(steps),
-        "cosine": lambda: end + (1 - end) * 0.5 * (1 + np.cos(math.pi * share)),
-        "linear": lambda: 1 - (1 - end) * share,
-        "exponential": lambda: rate ** (since / decay_steps),
-        "inverse_time": lambda: 1 / (1 + rate * since / decay_steps),
-    }[schedule.get("kind")]()
+    match schedule.get("kind"):
+        case None:
+            factor = np.ones_like(step)
+        case "cosine":
+            factor = end + (1 - end) * 0.5 * (1 + np.cos(math.pi * share))
+        case "linear":
+            factor = 1 - (1 - end) * share
+        case "exponential":
+            factor = rate ** (since / decay_steps)
+        case "inverse_time":
+            factor = 1 / (1 + rate * since / decay_steps)
+        case other:
+            raise ValueError(f"no such schedule: {other}")
     if warmup:
         factor = np.where(step < warmup, (step + 1) / warmup, factor)
     return learning_rate * factor

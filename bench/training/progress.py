@@ -40,8 +40,9 @@ class ProgressReport:
                 console=self.console,
                 transient=True,
             )
-            fields = {"epoch": f"1/{self.epochs}", "loss": "-", "speed": "-"}
-            self.task = self.bar.add_task("training", total=self.epochs * self.steps, **fields)
+            self.task = self.bar.add_task(
+                "training", total=self.epochs * self.steps, epoch=f"1/{self.epochs}", loss="-", speed="-"
+            )
             self.bar.start()
         return self
 

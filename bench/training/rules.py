@@ -89,8 +89,7 @@ class Adam(RowRule):
         alpha = learning_rates * np.sqrt(1 - self.beta_2**s) / (1 - self.beta_1**s)
         columns = [np.concatenate([[0.0], alpha])]
         for decay in (self.rho, self.kappa):
-            backwards = accumulate(alpha[::-1].tolist(), lambda g, a, d=decay: d * (a + g), initial=0.0)
-            columns.append(np.fromiter(backwards, np.float64, len(alpha) + 1)[::-1])
+            columns.append(_backward_sums(alpha, decay))
         return np.stack(columns, axis=1).astype(np.float32)
 
     def catch_up(self, w: Any, slots: list[Any], then: Any, now: Any, k: Any) -> tuple[Any, list[Any]]:
@@ -109,8 +108,18 @@ class Adam(RowRule):
         return w - now[0] * m / (tf.sqrt(v) + self.epsilon), [m, v]
 
 
+def _backward_sums(alpha: np.ndarray, decay: float) -> np.ndarray:
+    """Of each step t, from 0, the sum over s > t of alpha_s decay^(s - t)."""
+
+    def before(later: float, here: float) -> float:
+        return decay * (here + later)
+
+    sums = list(accumulate(alpha[::-1].tolist(), before, initial=0.0))
+    return np.array(sums[::-1])
+
+
 def _geometric(k: Any, ratio: float) -> Any:
-    """ratio + ratio^2 + ... + ratio^k."""
+    """The sum ratio + ratio^2 + ... + ratio^k."""
     return (1.0 - tf.exp(k * math.log(ratio))) * (ratio / (1 - ratio))
 
 

@@ -234,5 +234,5 @@ def test_a_layer_that_is_called_twice_in_a_step_is_refused(by_rows):
         layers["item"](inputs["item"]),
     )
     made = keras.Model(inputs, keras.ops.sum(u * v + again, axis=-1))
-    with pytest.raises(ValueError, match="item_e.*called 2 times"):
+    with pytest.raises(ValueError, match=r"item_e.*called 2 times"):
         Trainer(made, data, replace(TRAINING, batch_size=16, jit=False), seed=0).fit(Silent())
