@@ -1,7 +1,7 @@
 """MLflow, and nothing else in ``bench`` knows MLflow.
 
-MLflow takes seconds to import and to open a store, so nothing here does either before a run is started, and
-then on a thread of its own: ``warm_up`` and ``start`` return at once. What a run leaves in MLflow:
+MLflow takes seconds to import and to open a store, so both happen in a process of its own (``process``), which
+calls the functions of ``store``: ``warm_up`` and ``start`` return at once. What a run leaves in MLflow:
 
 - parameters: every setting by its dotted name (``training.batch_size``), and the method and sizes each field
   ended up with as ``used.FIELD.SETTING``; texts as they are, all else as JSON;
@@ -14,7 +14,8 @@ then on a thread of its own: ``warm_up`` and ``start`` return at once. What a ru
 
 from bench.tracking.content import run_name
 from bench.tracking.finished import find_finished
-from bench.tracking.run import MODEL_SUMMARY, Run, log_result, start, warm_up
+from bench.tracking.run import Run, log_result, start, warm_up
+from bench.tracking.store import MODEL_SUMMARY
 from bench.tracking.target import Target, TrackingError, check
 
 __all__ = [

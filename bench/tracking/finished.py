@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import sqlite3
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench import results
-from bench.errors import BenchError
-from bench.tracking import run
+from bench.tracking import store
+from bench.tracking.run import mlflow
 from bench.tracking.target import Target
 
 log = logging.getLogger(__name__)
@@ -27,7 +25,10 @@ def find_finished(target: Target, fingerprint: str) -> dict[str, Any] | None:
     """
     if target.database is not None and not _may_hold(target.database, fingerprint):
         return None
-    return run._worker.submit(run.guarded, target, _find, target, fingerprint).result()
+    found = mlflow.submit(store.find_result, target, fingerprint).result()
+    for line in found.unreadable:
+        log.warning("%s", line)
+    return found.result
 
 
 def _may_hold(database: Path, fingerprint: str) -> bool:
@@ -44,26 +45,3 @@ def _may_hold(database: Path, fingerprint: str) -> bool:
             return found.fetchone() is not None
     except sqlite3.Error:
         return True  # not laid out as expected: MLflow knows better
-
-
-def _find(target: Target, fingerprint: str) -> dict[str, Any] | None:
-    mlflow = run._import(target)
-    with run.exclusive(target):
-        client = mlflow.MlflowClient(tracking_uri=target.uri)
-        experiment = client.get_experiment_by_name(target.experiment)
-        if experiment is None:
-            return None
-        found = client.search_runs(
-            [experiment.experiment_id],
-            f"tags.fingerprint = '{fingerprint}' and attributes.status = 'FINISHED'",
-            max_results=1,
-        )
-    for known in found:
-        try:
-            with tempfile.TemporaryDirectory() as folder:
-                client.download_artifacts(known.info.run_id, results.FILE, folder)
-                return results.read(Path(folder))
-        except Exception as error:  # of MLflow, a file system, a network
-            reason = str(error) if isinstance(error, BenchError) else type(error).__name__
-            log.warning("run %s has finished but its result cannot be read: %s", known.info.run_id, reason)
-    return None

@@ -16,6 +16,7 @@ import pytest
 from bench import results, tracking
 from bench.errors import RequestError
 from bench.tracking import TrackingError
+from bench.tracking.run import mlflow
 
 HEAD = {
     "fingerprint": "f00",
@@ -185,15 +186,30 @@ def test_a_store_that_breaks_leaves_the_result(folder, caplog):
 
 
 def test_starting_waits_for_nothing(target):
-    start = time.perf_counter()
+    busy = mlflow.submit(time.sleep, 1)
     runs = [tracking.start(target, HEAD) for _ in range(5)]
-    assert time.perf_counter() - start < 0.05
+    assert not busy.done()
     for run in runs:
         run.end("KILLED")
 
 
-def test_an_interrupted_process_is_marked_and_says_nothing(tmp_path):
-    code = """
+def test_mlflow_is_in_a_process_of_its_own(target):
+    assert mlflow.submit(os.getpid).result() != os.getpid()
+    code = f"from bench import tracking; tracking.start(tracking.check({target.uri!r}, 'e'), {{}}).ready()"
+    code += "; import sys; sys.exit('mlflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_dead_process_is_an_error_once(target, client):
+    run = tracking.start(target, HEAD)
+    run.ready()
+    with pytest.raises(TrackingError, match=r"has died \(exit code 7\)"):
+        mlflow.submit(os._exit, 7).result()
+    run.end("FAILED")
+    assert client.get_run(run.run_id).info.status == "FAILED"
+
+
+WAIT = """
 import json, sys
 from bench import tracking
 target = tracking.check("sqlite:///outputs/mlflow.db")
@@ -202,18 +218,32 @@ with tracking.start(target, json.loads(sys.argv[1])) as run:
     print(run.ready(), flush=True)
     sys.stdin.read()
 """
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGKILL"])
+def test_the_run_of_a_process_that_is_ended_is_marked(tmp_path, name):
     process = subprocess.Popen(
-        [sys.executable, "-c", code, json.dumps(HEAD)],
+        [sys.executable, "-c", WAIT, json.dumps(HEAD)],
         cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
     )  # fmt: skip
     run_id = process.stdout.readline().strip()
-    process.send_signal(signal.SIGINT)
+    # all that a terminal's Ctrl-C reaches; SIGKILL leaves MLflow's process alive
+    if name == "SIGKILL":
+        process.kill()
+    else:
+        os.killpg(process.pid, getattr(signal, name))
     out, err = process.communicate()
-    assert out == "" and err.startswith("Traceback") and err.endswith("KeyboardInterrupt\n")
+    assert out == ""
+    if name == "SIGINT":
+        assert err.startswith("Traceback") and err.endswith("KeyboardInterrupt\n")
+    else:
+        assert err == ""
 
     from mlflow.tracking import MlflowClient
 
-    assert MlflowClient(f"sqlite:///{tmp_path}/outputs/mlflow.db").get_run(run_id).info.status == "KILLED"
+    client = MlflowClient(f"sqlite:///{tmp_path}/outputs/mlflow.db")
+    assert client.get_run(run_id).info.status == "KILLED"  # the pipes have been closed by both processes
     assert sorted(path.name for path in tmp_path.iterdir()) == ["outputs"]
 
 

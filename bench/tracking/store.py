@@ -1,0 +1,234 @@
+"""What is done in MLflow, by functions that are called in its process; nothing else imports MLflow.
+
+Each takes the target first, and has what goes wrong said in one line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from filelock import FileLock
+from omegaconf import OmegaConf
+
+from bench import results
+from bench.errors import BenchError, RequestError
+from bench.tracking import content
+from bench.tracking.target import Target, TrackingError, without_password
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MODEL_SUMMARY = "model.txt"
+"""The file of an output folder that holds the model's summary."""
+
+BATCH_PARAMS, BATCH_METRICS = 100, 900  # MLflow takes 100 parameters, 100 tags and 1,000 of all in a request
+LOCK_SECONDS = 120.0
+
+_open: dict[str, Target] = {}
+"""Runs that were opened here and have not ended."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A run that exists: MLflow's id of it, and whether it has finished already."""
+
+    run_id: str
+    complete: bool = False
+
+
+@dataclass(frozen=True)
+class Found:
+    """A finished run's result, or None; and what is wrong with finished runs whose result cannot be read."""
+
+    result: dict[str, Any] | None
+    unreadable: tuple[str, ...] = ()
+
+
+def _said_in_a_line(call: Callable[Concatenate[Target, P], T]) -> Callable[Concatenate[Target, P], T]:
+    """Turns whatever MLflow, SQLAlchemy, requests or a driver raise into a BenchError."""
+
+    @functools.wraps(call)
+    def guarded(target: Target, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return call(target, *args, **kwargs)
+        except BenchError:
+            raise
+        except ModuleNotFoundError as error:
+            raise RequestError(
+                f"tracking.uri={target.shown}: needs the Python package {error.name}; install it"
+            ) from error
+        except Exception as error:
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            cause = without_password(lines[0])[:300]
+            raise TrackingError(
+                f"tracking.uri={target.shown}: MLflow cannot be used there: {cause}"
+            ) from error
+
+    return guarded
+
+
+@contextlib.contextmanager
+def exclusive(target: Target) -> Iterator[None]:
+    """Lets one process at a time use a SQLite file: two that create its schema at once break it."""
+    if target.database is None:
+        yield
+        return
+    with FileLock(f"{target.database}.lock", LOCK_SECONDS, poll_interval=0.01):
+        yield
+
+
+@_said_in_a_line
+def prepare(target: Target) -> None:
+    """Imports what logging to ``target`` takes."""
+    # the user's own choice stands before ours
+    for name, value in {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # what goes wrong reaches us as an exception
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # MLflow's 7 take minutes
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    }.items():
+        os.environ.setdefault(name, value)
+    importlib.import_module("mlflow.tracking")
+    if target.artifacts is not None:
+        # MLflow would import it as it opens the first database: inside the lock
+        importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
+
+
+@_said_in_a_line
+def open_run(
+    target: Target, name: str, tags: Mapping[str, str], params: Mapping[str, str], run_id: str | None
+) -> Opened:
+    """Creates a run that is RUNNING, or takes up the one called ``run_id`` where the store knows it."""
+    with _client(target) as client:
+        entities = importlib.import_module("mlflow.entities")
+        experiment = _experiment(target, client)
+        opened = _known(client, run_id) if run_id else None
+        if opened is None:
+            opened = Opened(client.create_run(experiment, run_name=name, tags=dict(tags)).info.run_id)
+        if not opened.complete:
+            _open[opened.run_id] = target
+        items = [entities.Param(key, value) for key, value in params.items()]
+        for at in range(0, len(items), BATCH_PARAMS):
+            client.log_batch(opened.run_id, params=items[at : at + BATCH_PARAMS])
+    return opened
+
+
+@_said_in_a_line
+def log_result(target: Target, run_id: str, result: Mapping[str, Any], folder: Path) -> None:
+    """Logs a result that lies in ``folder``, and ends the run."""
+    with tempfile.TemporaryDirectory() as staged, _client(target, alone=False) as client:
+        _stage(result, folder, Path(staged))
+        client.log_artifacts(run_id, staged)
+    entities = importlib.import_module("mlflow.entities")
+    now = int(time.time() * 1000)
+    items = [entities.Metric(name, value, now, step) for name, value, step in content.metrics(result)]
+    tags = [entities.RunTag(name, value) for name, value in content.result_tags(result).items()]
+    with _client(target) as client:
+        for at in range(0, max(len(items), 1), BATCH_METRICS):
+            client.log_batch(run_id, metrics=items[at : at + BATCH_METRICS], tags=tags)
+    # the last thing written: a run that is FINISHED has everything
+    end_run(target, run_id, "FINISHED" if result["status"] == results.Status.FINISHED else "FAILED")
+
+
+@_said_in_a_line
+def end_run(target: Target, run_id: str, status: str) -> None:
+    """Marks a run as ``FINISHED``, ``FAILED`` or ``KILLED``."""
+    with _client(target) as client:
+        client.set_terminated(run_id, status)
+    _open.pop(run_id, None)
+
+
+def end_all(status: str) -> None:
+    """Marks all runs that are still open, where their stores can be reached."""
+    for run_id, target in list(_open.items()):
+        with contextlib.suppress(BenchError):
+            end_run(target, run_id, status)
+
+
+@_said_in_a_line
+def find_result(target: Target, fingerprint: str) -> Found:
+    """The result of the latest finished run with this fingerprint."""
+    with _client(target) as client:
+        experiment = client.get_experiment_by_name(target.experiment)
+        if experiment is None:
+            return Found(None)
+        runs = client.search_runs(
+            [experiment.experiment_id],
+            f"tags.fingerprint = '{fingerprint}' and attributes.status = 'FINISHED'",
+            max_results=1,
+        )
+    unreadable = []
+    for run in runs:
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                client.download_artifacts(run.info.run_id, results.FILE, folder)
+                return Found(results.read(Path(folder)))
+        except Exception as error:  # of MLflow, a file system, a network
+            reason = str(error) if isinstance(error, BenchError) else type(error).__name__
+            unreadable.append(f"run {run.info.run_id} has finished but its result cannot be read: {reason}")
+    return Found(None, tuple(unreadable))
+
+
+@contextlib.contextmanager
+def _client(target: Target, alone: bool = True) -> Iterator[Any]:
+    """MLflow's client; ``alone``, no other process uses a SQLite file meanwhile."""
+    prepare(target)
+    if target.database is None and target.artifacts is not None:
+        _try_to_connect(target)
+    with exclusive(target) if alone else contextlib.nullcontext():
+        yield importlib.import_module("mlflow.tracking").MlflowClient(tracking_uri=target.uri)
+
+
+@functools.cache
+def _try_to_connect(target: Target) -> None:
+    """MLflow itself would try a database ten times, over minutes."""
+    importlib.import_module("sqlalchemy").create_engine(target.uri).connect().close()
+
+
+def _experiment(target: Target, client: Any) -> str:
+    refused = importlib.import_module("mlflow.exceptions").MlflowException
+    found = client.get_experiment_by_name(target.experiment)
+    if found is None:
+        artifacts = target.artifacts and target.artifacts.as_uri()
+        try:
+            return str(client.create_experiment(target.experiment, artifact_location=artifacts))
+        except refused:
+            found = client.get_experiment_by_name(target.experiment)
+            if found is None:  # else another machine was faster
+                raise
+    if found.lifecycle_stage != "active":
+        raise RequestError(
+            f"tracking.experiment={target.experiment}: deleted in MLflow; give another name, or restore it: "
+            f"mlflow experiments restore --experiment-id {found.experiment_id}"
+        )
+    return str(found.experiment_id)
+
+
+def _known(client: Any, run_id: str) -> Opened | None:
+    with contextlib.suppress(importlib.import_module("mlflow.exceptions").MlflowException):
+        return Opened(run_id, client.get_run(run_id).info.status == "FINISHED")
+    return None
+
+
+def _stage(result: Mapping[str, Any], folder: Path, staged: Path) -> None:
+    """Puts the artifacts of a run into ``staged``."""
+    texts = {"config.yaml": OmegaConf.to_yaml(OmegaConf.create(result.get("settings") or {}))}
+    if result.get("history"):
+        texts["history.csv"] = content.history_csv(result["history"])
+    for file, text in texts.items():
+        (staged / file).write_text(text, encoding="utf-8")
+    for path in (folder / results.FILE, folder / MODEL_SUMMARY):
+        if path.exists():
+            shutil.copy(path, staged)
