@@ -1,0 +1,136 @@
+"""What all tests share: commands in folders of their own, and which marked tests this machine can run."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from commands import Commands, Done, Running
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("movielens") and not _movielens().is_file():
+        pytest.skip(f"no {_movielens()}: put the MovieLens 1M archive into BENCH_DATA_DIR")
+    if item.get_closest_marker("network") and not _package_index():
+        pytest.skip("pip reaches no package index")
+
+
+def _movielens() -> Path:
+    folder = os.environ.get("BENCH_DATA_DIR") or "~/.cache/embedding-bench"
+    return Path(folder).expanduser() / "ml-1m.zip"
+
+
+@functools.cache
+def _package_index() -> bool:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "index", "versions", "recbole"]
+    return subprocess.run(command, capture_output=True, check=False, timeout=120).returncode == 0
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Prepared data, shared by all commands."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="session")
+def new_commands(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Callable[[str], Commands]:
+    """Makes a folder for commands."""
+    return lambda name: Commands(tmp_path_factory.mktemp(name), data_dir)
+
+
+@pytest.fixture
+def commands(new_commands: Callable[[str], Commands]) -> Commands:
+    """A folder for the commands of one test."""
+    return new_commands("here")
+
+
+@pytest.fixture(scope="session")
+def movielens_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder that holds the MovieLens 1M archive."""
+    folder = tmp_path_factory.mktemp("movielens")
+    (folder / "ml-1m.zip").symlink_to(_movielens())
+    return folder
+
+
+# A command takes ten seconds and more, most of it imports on one core: two at a time, and few of them.
+
+GOOD = ("strategy=qr", "save_weights=true")
+DIVERGES = ("training.optimizer=sgd", "training.learning_rate=1e30")
+
+
+@pytest.fixture(scope="session")
+def first_commands(new_commands: Callable[[str], Commands]) -> Iterator[tuple[Running, Running]]:
+    """A good run, and one whose loss becomes NaN and that logs elsewhere, side by side."""
+    elsewhere = new_commands("diverges")
+    running = (
+        new_commands("good").start_small(*GOOD),
+        elsewhere.start_small(*DIVERGES, MLFLOW_TRACKING_URI=f"sqlite:///{elsewhere.cwd}/store/runs.db"),
+    )
+    yield running
+    for command in running:
+        command.kill()
+
+
+@pytest.fixture(scope="session")
+def good(first_commands: tuple[Running, Running]) -> Done:
+    """A good run."""
+    return first_commands[0].wait()
+
+
+@pytest.fixture(scope="session")
+def diverged(first_commands: tuple[Running, Running]) -> Done:
+    """A run whose loss became NaN; it logs to ``store/runs.db``."""
+    return first_commands[1].wait()
+
+
+@dataclass(frozen=True)
+class Later:
+    """Commands that follow the good run: its own once more, one that is interrupted, a sweep."""
+
+    again: Done
+    interrupted: Done
+    sweep: Done
+
+
+@pytest.fixture(scope="session")
+def later(good: Done, new_commands: Callable[[str], Commands], data_dir: Path) -> Later:
+    """The good run again and an interrupted one, beside a sweep with the good run among its four."""
+    database = f"sqlite:///{good.cwd}/outputs/mlflow.db"
+    sweep = new_commands("sweep").start_small(
+        "-m", "strategy=full,qr", "seed=0,1", MLFLOW_TRACKING_URI=database
+    )
+    interrupted = None
+    try:
+        again = Commands(good.cwd, data_dir).small(*GOOD)
+        interrupted = new_commands("interrupted").start_small("training.epochs=1000000")
+        interrupted.until_trains()
+        interrupted.signal_group(signal.SIGINT)
+        return Later(again, interrupted.wait(60), sweep.wait())
+    finally:
+        for command in filter(None, (interrupted, sweep)):
+            command.kill()
+
+
+@pytest.fixture(scope="session")
+def again(later: Later) -> Done:
+    """The good run's command, given a second time in the same folder."""
+    return later.again
+
+
+@pytest.fixture(scope="session")
+def interrupted(later: Later) -> Done:
+    """A run that got SIGINT after its first epoch, as all of its process group did."""
+    return later.interrupted
+
+
+@pytest.fixture(scope="session")
+def sweep(later: Later) -> Done:
+    """A sweep of four runs, of which one had finished, that logs where the good run did."""
+    return later.sweep

@@ -1,0 +1,65 @@
+"""Sweeps: every job leaves a result, a failed or refused one ends no other."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from commands import Commands, Done, client_of, error_line, logged_runs, result_in
+
+
+def test_each_job_has_its_folder_and_result(sweep: Done) -> None:
+    assert sweep.code == 0, sweep.err
+    assert [folder.name for folder in sweep.folders] == ["0", "1", "2", "3"]
+    assert len({folder.parent for folder in sweep.folders}) == 1
+    assert re.fullmatch(
+        r"outputs/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d", str(sweep.folders[0].parent.relative_to(sweep.cwd))
+    )
+    assert [(result["strategy"], result["seed"]) for result in sweep.results] == [
+        ("full", 0), ("full", 1), ("qr", 0), ("qr", 1),
+    ]  # fmt: skip
+
+
+def test_job_that_had_finished_is_not_trained_again(sweep: Done, good: Done) -> None:
+    assert [result["status"] for result in sweep.results] == ["finished", "finished", "skipped", "finished"]
+    skipped = sweep.results[2]
+    assert (skipped["run_id"], skipped["val_mae"]) == (good.result["run_id"], good.result["val_mae"])
+    assert len(sweep.err.splitlines()) == 3 * 3  # a line an epoch of those that trained
+    assert all(line.startswith("epoch ") for line in sweep.err.splitlines())
+
+
+def test_jobs_differ_by_what_was_swept(sweep: Done) -> None:
+    results = sweep.results
+    assert len({result["fingerprint"] for result in results}) == 4
+    assert len({result["val_mae"] for result in results}) == 4
+    assert [result["compression_ratio"] == 1 for result in results] == [True, True, False, False]
+    assert {result["full_embedding_bytes"] for result in results} == {500 * 64 * 4}
+
+
+@pytest.mark.slow
+def test_failed_and_refused_jobs_end_no_other(commands: Commands) -> None:
+    done = commands.small(
+        "-m", "strategy=qr", "training.optimizer=sgd", "budget=0.0001,0.5", "training.learning_rate=1e30,0.01"
+    )
+    assert done.code == 1
+    line = error_line(done)
+    assert "1 of 4 runs failed" in line and "2 (" in line and "training.learning_rate=1e30" in line
+    assert re.search(r"^run 0 \(.*\) refused: budget=0.0001: .*smallest", done.out, re.MULTILINE)
+    assert re.search(r"^run 2 \(.*\) failed: .*\bnan\b.*step \d+", done.out, re.MULTILINE)
+    written = {folder.name: result_in(folder)["status"] for folder in done.folders if _has_result(folder)}
+    assert {name: status for name, status in written.items() if status != "refused"} == {
+        "2": "failed", "3": "finished",
+    }  # fmt: skip
+    statuses = sorted(run.info.status for run in logged_runs(client_of(done.cwd)))
+    assert statuses == ["FAILED", "FINISHED"]
+
+
+@pytest.mark.slow
+def test_every_job_of_a_sweep_is_left_a_result(commands: Commands) -> None:
+    done = commands.small("-m", "strategy=qr", "budget=0.0001,0.5")
+    assert (done.code, done.err.count("error:")) == (0, 0)  # a refused point is listed and is no failure
+    assert [result["status"] for result in done.results] == ["refused", "finished"]
+
+
+def _has_result(folder) -> bool:
+    return (folder / "result.json").exists()
