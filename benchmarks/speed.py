@@ -51,7 +51,8 @@ def trainer_of(interactions: Interactions, *overrides: str, loop: Any = None) ->
     from bench import models
     from bench.embeddings.layer import CompressedEmbedding
     from bench.run import choose_methods
-    from bench.training import trainer
+    from bench.training.loop import Loop
+    from bench.training.trainer import Trainer
 
     settings = settings_of(*overrides)
     methods = choose_methods(settings, interactions)
@@ -60,12 +61,7 @@ def trainer_of(interactions: Interactions, *overrides: str, loop: Any = None) ->
         for name, method in methods.items()
     }
     model = models.build(settings.model, layers, interactions.label_range)
-    original = trainer.Loop
-    trainer.Loop = loop or original
-    try:
-        made = trainer.Trainer(model, interactions, settings.training, seed=0)
-    finally:
-        trainer.Loop = original
+    made = Trainer(model, interactions, settings.training, seed=0, loop=loop or Loop)
     made.loop.run(made.batches.example())
     return made
 

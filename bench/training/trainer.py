@@ -68,12 +68,15 @@ class Trainer:
         data: rows for training, validation and evaluation.
         settings: how to train.
         seed: of the order of batches.
+        loop: what runs the batches.
 
     Raises:
         RequestError: ids outside a vocabulary, or an optimizer that Keras refuses.
     """
 
-    def __init__(self, model: Any, data: Interactions, settings: Training, seed: int) -> None:
+    def __init__(
+        self, model: Any, data: Interactions, settings: Training, seed: int, loop: type[Loop] = Loop
+    ) -> None:
         self.model, self.data, self.settings = model, data, settings
         sizes = {name: item.size for name, item in data.fields.items()}
         for part, name in (
@@ -100,7 +103,7 @@ class Trainer:
         ]
         self.batches = Batches(data.train, readers, settings.batch_size, seed)
         coefficients = np.zeros((1, 1), np.float32) if rule is None else rule.coefficients(rates)
-        self.loop = Loop(
+        self.loop = loop(
             model,
             layers,
             deferred,
