@@ -178,7 +178,7 @@ def test_bad_rows_of_a_table(commands: Commands, table: Path) -> None:
     refused = commands.run(*COLUMNS, f"dataset.path='{table}'")
     assert refused.code == 2 and not refused.folders
     line = error_line(refused)
-    assert "3" in line and "dataset.bad_rows=drop" in line
+    assert "film: 1 " in line and "stars: 2 " in line and "dataset.bad_rows=drop" in line
     dropped = commands.run(*COLUMNS, f"dataset.path='{table}'", "dataset.bad_rows=drop", "training.epochs=1")
     (result,) = finished(dropped)
     assert result["full_embedding_bytes"] == (120 + 80) * 64 * 4

@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 from commands import Commands, Done, client_of, error_line, logged_runs, result_in
 
+# SQLAlchemy's, of MLflow's models
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload``:DeprecationWarning")
+
 SLOW_MODULES = ("tensorflow", "keras", "mlflow", "pandas", "pyarrow", "torch")
 
 
@@ -103,7 +106,7 @@ def test_killed_run_is_trained_again(commands: Commands) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seconds", [0.0, 1.5, 3.0, 4.5, 6.0])
+@pytest.mark.parametrize("seconds", [0.0, 2.0, 5.0])
 def test_interrupt_at_any_time_says_one_line(commands: Commands, seconds: float) -> None:
     running = commands.start_small("training.epochs=1000000")
     try:
