@@ -11,8 +11,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import absl.logging
 import pytest
 from commands import Commands, Done, Running
+
+
+def pytest_configure() -> None:
+    # TensorFlow's logger takes hold of standard error as it is when first imported, which in a test is that test's,
+    # and closes it when Hydra sets logging up anew.
+    absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
