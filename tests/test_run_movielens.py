@@ -84,7 +84,8 @@ def test_error_is_no_worse_than_published(seeds: Any, experiment: str, published
 @pytest.mark.parametrize("experiment", [BASELINE, EFFICIENT])
 def test_deferred_updates_give_the_dense_error(seeds: Any, dense: Any, experiment: str) -> None:
     by_rows, whole = seeds[experiment, "0"], dense[experiment,]
-    assert "deferred" in {used["table_updates"] for used in by_rows["embeddings"].values()}
+    if experiment == BASELINE:  # the other's tables are so small that all are updated whole
+        assert {used["table_updates"] for used in by_rows["embeddings"].values()} == {"deferred"}
     assert {used["table_updates"] for used in whole["embeddings"].values()} == {"dense"}
     assert by_rows["history"]["val_mae"] == pytest.approx(whole["history"]["val_mae"], abs=1e-4)
     assert by_rows["fingerprint"] != whole["fingerprint"]
