@@ -11,7 +11,7 @@ from commands import ROOT, Commands
 
 pytestmark = pytest.mark.slow
 
-USERS, ITEMS, ROWS = 400, 2_000, 80_000  # what the replica's blocks and its number of steps need
+USERS, ITEMS, ROWS = 2_600, 2_000, 80_000  # what the replica's buckets, blocks and number of steps need
 
 
 @pytest.fixture
