@@ -116,7 +116,7 @@ def later(good: Done, new_commands: Callable[[str], Commands], data_dir: Path) -
     interrupted = None
     try:
         again = Commands(good.cwd, data_dir).small(*GOOD)
-        interrupted = new_commands("interrupted").start_small("training.epochs=1000000")
+        interrupted = new_commands("interrupted").start_small("training.epochs=20000")
         interrupted.until_trains()
         interrupted.signal_group(signal.SIGINT)
         return Later(again, interrupted.wait(60), sweep.wait())

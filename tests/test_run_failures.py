@@ -73,7 +73,7 @@ def test_quick_answers_import_nothing_slow(
 
 @pytest.mark.slow
 def test_killed_run_leaves_nothing_half_written(commands: Commands) -> None:
-    running = commands.start_small("seed=7", "training.epochs=1000000")
+    running = commands.start_small("seed=7", "training.epochs=20000")
     try:
         running.until_trains()
         running.process.send_signal(signal.SIGKILL)
@@ -110,7 +110,7 @@ def test_killed_run_is_trained_again(commands: Commands) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.0, 2.0, 5.0])
 def test_interrupt_at_any_time_says_one_line(commands: Commands, seconds: float) -> None:
-    running = commands.start_small("training.epochs=1000000")
+    running = commands.start_small("training.epochs=20000")
     try:
         running.until(lambda: any((commands.cwd / "outputs").rglob(".hydra")))
         time.sleep(seconds)
@@ -134,7 +134,7 @@ def _runs_if_any(commands: Commands) -> list[Any]:
 
 @pytest.mark.slow
 def test_interrupted_sweep_keeps_what_has_finished(commands: Commands) -> None:
-    running = commands.start_small("-m", "training.epochs=2,1000000,3", "seed=5")
+    running = commands.start_small("-m", "training.epochs=2,20000,3", "seed=5")
     try:
         running.until(lambda: running.said().count("epoch 1/") >= 2)
         running.signal_group(signal.SIGINT)
@@ -146,7 +146,7 @@ def test_interrupted_sweep_keeps_what_has_finished(commands: Commands) -> None:
     assert result_in(done.folders[0])["status"] == "finished"
     assert not (done.folders[1] / "result.json").exists()
     assert {run.data.params["training.epochs"]: run.info.status for run in _runs_if_any(commands)} == {
-        "2": "FINISHED", "1000000": "KILLED",
+        "2": "FINISHED", "20000": "KILLED",
     }  # fmt: skip
 
 

@@ -125,4 +125,4 @@ def test_failed_run_is_marked_in_the_database_that_was_named(diverged: Done) -> 
 def test_interrupted_run_is_marked(interrupted: Done) -> None:
     (run,) = logged_runs(client_of(interrupted.cwd))
     assert run.info.status == "KILLED"
-    assert run.data.params["training.epochs"] == "1000000"
+    assert run.data.params["training.epochs"] == "20000"
