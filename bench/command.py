@@ -7,6 +7,7 @@ one line. A request is checked whole, every job of a sweep included, before a fo
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import itertools
 import logging
@@ -25,11 +26,11 @@ from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.utils import JobReturn
+from hydra.core.utils import JobReturn, JobRuntime
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from bench import __version__
+from bench import __version__, results
 from bench.config import Loader, Settings, check, explained
 from bench.config.composing import CONFIG_NAME, opened
 from bench.errors import BenchError, RequestError
@@ -79,18 +80,26 @@ class Job:
     def __call__(self, cfg: DictConfig) -> Outcome:
         """The run's outcome; only an interrupt is raised."""
         node = HydraConfig.get()
-        overrides = tuple(node.overrides.task)
+        overrides, folder = tuple(node.overrides.task), Path(node.runtime.output_dir)
+        known: dict[str, Any] = {}
         try:
             settings = check(cfg, node.runtime.choices, _loader(self.config_dirs))
-            result = self.task(settings, Path(node.runtime.output_dir))
+            known = {"strategy": settings.strategy, "seed": settings.seed, "settings": settings.values}
+            result = self.task(settings, folder)
             return Outcome(str(result.get("status", "finished")), overrides, result)
         except Exception as error:
             _keep_traceback(error, self.full_error)
             if isinstance(error, BenchError):
-                return Outcome(_status(error), overrides, message=_line(error), exit_code=error.exit_code)
-            where = Path(node.runtime.output_dir) / f"{node.job.name}.log"
-            message = f"{type(error).__name__}: {_line(error)}; the traceback is in {_relative(where)}"
-            return Outcome("failed", overrides, message=message, exit_code=1)
+                status, message, code = _status(error), _line(error), error.exit_code
+            else:
+                log_file = _relative(folder / f"{node.job.name}.log")
+                status, code = "failed", 1
+                message = f"{type(error).__name__}: {_line(error)}; the traceback is in {log_file}"
+            # A request that is wrong leaves nothing; a point of a sweep is listed with the others.
+            if (code == 1 or node.mode == RunMode.MULTIRUN) and not (folder / results.FILE).exists():
+                with contextlib.suppress(OSError):
+                    results.write(results.complete(status=status, error=message, **known), folder)
+            return Outcome(status, overrides, message=message, exit_code=code)
 
 
 def main(task: Task, argv: Sequence[str] | None = None, name: str = "run") -> int:
@@ -133,6 +142,7 @@ def _main(task: Task, argv: Sequence[str], name: str, full_error: bool) -> int:
     if options.version:
         print(f"embedding-bench {__version__} (Hydra {hydra.__version__}, Python {sys.version.split()[0]})")
         return 0
+    JobRuntime.instance().set("name", name)  # composing reads it
     overrides, loader = options.overrides, _loader(tuple(options.config_dir))
     with explained(overrides, loader):
         sweep, cfg = _compose(overrides, loader, options.multirun)

@@ -1,4 +1,7 @@
-"""A digest of everything that decides a run's result: equal fingerprints, equal numbers."""
+"""A digest of everything that decides a run's result: equal fingerprints, equal numbers.
+
+``save_weights`` counts too: a run that left no weights cannot stand for one that is to leave them.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,6 @@ NOT_DECIDING = (
     "dataset.archive",
     "dataset.folder",
     "resume",  # whether a finished run is used
-    "save_weights",  # what is left beside the result
     "training.progress",  # what is shown meanwhile
     "training.threads",  # equal seeds give equal results on any number
 )

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import data, results, tracking
 from bench.command import main
@@ -19,6 +19,9 @@ from bench.embeddings.budget import choose
 from bench.errors import RunFailed
 from bench.fingerprint import fingerprint
 from bench.measure import environment, memory, timing
+
+if TYPE_CHECKING:
+    from bench.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +51,7 @@ def run(settings: Settings, output_dir: Path) -> dict[str, Any]:
         "embeddings": {field: {"method": m.name(), **asdict(m.settings)} for field, m in methods.items()},
         "settings": settings.values,
         "seed": settings.seed,
-        "fingerprint": fingerprint(settings.values, interactions.digest),
+        "fingerprint": fingerprint(deciding(settings, methods), interactions.digest),
         **memory.embedding_memory(methods),
     }
     result = tracking.find_finished(target, head["fingerprint"]) if settings.resume else None
@@ -57,10 +60,12 @@ def run(settings: Settings, output_dir: Path) -> dict[str, Any]:
         results.write(result, output_dir)
         results.show(result, output_dir)
         return result
+    tracking.prepare(target)
+    trainer = build(settings, interactions, methods)
     head["environment"] = environment.describe(settings.training.threads or environment.cores())
     with tracking.start(target, head) as logged:
         try:
-            measured = train(settings, interactions, methods, clock, output_dir, logged.ready)
+            measured = train(settings, trainer, clock, output_dir, logged.ready)
         except RunFailed as error:
             failure = {"status": results.Status.FAILED, "error": str(error), "run_id": logged.run_id}
             failed = results.complete(**failure, **head, **clock.seconds())
@@ -94,42 +99,54 @@ def choose_methods(settings: Settings, interactions: data.Interactions) -> dict[
     )
 
 
-def train(
-    settings: Settings,
-    interactions: data.Interactions,
-    methods: Mapping[str, Method[Any]],
-    clock: timing.Stopwatch,
-    output_dir: Path,
-    before_training: Callable[[], object],
-) -> dict[str, Any]:
-    """Builds the model, trains it, and returns the measured part of the result.
+def deciding(settings: Settings, methods: Mapping[str, Method[Any]]) -> Mapping[str, Any]:
+    """The settings that the fingerprint is made of: without a budget that no method heeds."""
+    if all(method.ignores_budget for method in methods.values()):
+        return {**settings.values, "budget": None}
+    return settings.values
 
-    What must not run beside the steps that are timed goes into ``before_training``.
-    """
+
+def build(settings: Settings, interactions: data.Interactions, methods: Mapping[str, Method[Any]]) -> Trainer:
+    """The model over the methods' embeddings, and what will train it; TensorFlow is imported here."""
     from bench import backend
 
     backend.start(settings.seed, settings.training.threads)
     from bench import models
     from bench.embeddings.layer import CompressedEmbedding
-    from bench.training.lookup import time_lookup
-    from bench.training.progress import ProgressReport
     from bench.training.trainer import Trainer
-    from bench.training.weights import save_weights
 
     layers = {
         field: CompressedEmbedding(method, seed=settings.seed, name=f"{field}_embedding")
         for field, method in methods.items()
     }
     model = models.build(settings.model, layers, interactions.label_range, interactions.dense_dim)
-    with (output_dir / tracking.MODEL_SUMMARY).open("w", encoding="utf-8") as file:
-        model.summary(print_fn=lambda line: print(line, file=file), line_length=100)
     trainer = Trainer(model, interactions, settings.training, settings.seed)
     if trainer.table_updates != settings.training.table_updates:
         log.warning("training.optimizer=%s as set has no form for rows: tables are updated whole (dense)",
                     settings.training.optimizer)  # fmt: skip
-    with ProgressReport(
-        settings.training.epochs, trainer.batches.steps, shown=settings.training.progress
-    ) as report:
+    return trainer
+
+
+def train(
+    settings: Settings,
+    trainer: Trainer,
+    clock: timing.Stopwatch,
+    output_dir: Path,
+    before_training: Callable[[], object],
+) -> dict[str, Any]:
+    """Trains, and returns the measured part of the result.
+
+    What must not run beside the steps that are timed goes into ``before_training``.
+    """
+    from bench import backend, models
+    from bench.embeddings.layer import embedding_layers
+    from bench.training.lookup import time_lookup
+    from bench.training.progress import ProgressReport
+    from bench.training.weights import save_weights
+
+    model, training = trainer.model, settings.training
+    (output_dir / tracking.MODEL_SUMMARY).write_text(models.summary(model), encoding="utf-8")
+    with ProgressReport(training.epochs, trainer.batches.steps, shown=training.progress) as report:
         trainer.compile()
         before_training()
         history = trainer.fit(report)
@@ -138,6 +155,8 @@ def train(
     if settings.save_weights:
         save_weights(model, output_dir)
     last = history.epochs[-1]
+    layers = {layer.method.vocabulary.name: layer for layer in embedding_layers(model)}
+    methods = {field: layer.method for field, layer in layers.items()}
     in_embeddings = {id(v) for layer in layers.values() for v in layer.variables}
     others = [v for v in model.variables if id(v) not in in_embeddings]
     return {
@@ -148,9 +167,7 @@ def train(
         **{key: value for key, value in last.items() if key in results.METRICS},
         "history": {key: [epoch[key] for epoch in history.epochs] for key in last},
         **timing.step_statistics(history.chunks),
-        "lookup_us": time_lookup(
-            layers, interactions.evaluation, settings.training.batch_size, settings.training.jit
-        ),
+        "lookup_us": time_lookup(layers, trainer.data.evaluation, training.batch_size, training.jit),
         "peak_rss_bytes": memory.peak_rss_bytes(),
         "table_updates": trainer.updates_by_field(),
         "gpu": backend.gpu_name(),

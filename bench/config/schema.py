@@ -27,7 +27,7 @@ OPTIMIZERS = (
 HINTS: dict[str, Any] = {
     "dataset.vocabulary": Literal["all", "train"],
     "dataset.bad_rows": Literal["refuse", "drop"],
-    "dataset.path": str,
+    "dataset.path": str | None,
     "dataset.seed": Seed,
     "dataset.num_users": Count,
     "dataset.num_items": Count,
@@ -177,8 +177,10 @@ def check_together(training: Training, dataset: Mapping[str, Any]) -> None:
     """Refuses settings that are right alone and wrong beside each other.
 
     Raises:
-        RequestError: early stopping without validation rows.
+        RequestError: early stopping without validation rows, a table without a file.
     """
+    if "path" in dataset and dataset["path"] is None:
+        raise RequestError("dataset.path=null: give a file: .csv, .tsv or .parquet, or one of these and .gz")
     patience = training.early_stopping.patience
     if patience is not None and not dataset.get("split", {}).get("validation_fraction"):
         raise RequestError(

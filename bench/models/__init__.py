@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
@@ -50,3 +51,18 @@ def build(
     module = find(str(values.pop("name", None)))
     settings = build_settings(module.Settings, values, lambda key: f"model.{key}")
     return module.build(fields, label_range, settings, dense_dim)
+
+
+def summary(model: Any, width: int = 100) -> str:
+    """Keras's summary of a model, with lines of ``width`` characters wherever it is shown."""
+    lines: list[str] = []
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = str(width)  # else Keras cuts the lines at the terminal's width
+    try:
+        model.summary(print_fn=lines.append, line_length=width)
+    finally:
+        if before is None:
+            del os.environ["COLUMNS"]
+        else:
+            os.environ["COLUMNS"] = before
+    return "\n".join(lines) + "\n"

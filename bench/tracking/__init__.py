@@ -14,11 +14,20 @@ calls the functions of ``store``: ``warm_up`` and ``start`` return at once. What
 
 from bench.tracking.content import run_name
 from bench.tracking.finished import find_finished
-from bench.tracking.run import Run, log_result, start, warm_up
+from bench.tracking.run import Run, log_result, prepare, start, warm_up
 from bench.tracking.store import MODEL_SUMMARY
 from bench.tracking.target import Target, TrackingError, check
 
 __all__ = [
-    "MODEL_SUMMARY", "Run", "Target", "TrackingError", "check", "find_finished", "log_result", "run_name",
-    "start", "warm_up",
+    "MODEL_SUMMARY",
+    "Run",
+    "Target",
+    "TrackingError",
+    "check",
+    "find_finished",
+    "log_result",
+    "prepare",
+    "run_name",
+    "start",
+    "warm_up",
 ]  # fmt: skip

@@ -21,7 +21,12 @@ mlflow = Process()
 
 
 def warm_up(target: Target) -> None:
-    """Begins to import what logging to ``target`` takes, in MLflow's process; returns at once."""
+    """Begins to import what logging to ``target`` takes; returns at once."""
+    mlflow.submit(store.import_mlflow, target)
+
+
+def prepare(target: Target) -> None:
+    """Begins to make the store ready for a run; returns at once. What goes wrong, the run will say."""
     mlflow.submit(store.prepare, target)
 
 
@@ -113,11 +118,7 @@ def start(
         tags: further tags, such as ``mlflow.parentRunId``.
 
     Returns:
-        The run. With SQLite at once, its store being opened meanwhile; any other store is opened first.
-
-    Raises:
-        TrackingError: a store other than SQLite cannot be opened.
-        RequestError: it cannot be used as it is.
+        The run, at once; the store is opened meanwhile.
     """
     settings, embeddings = head.get("settings") or {}, head.get("embeddings") or {}
     name = content.run_name(
@@ -126,16 +127,13 @@ def start(
     source = {"mlflow.source.name": "python -m bench.run", "mlflow.source.type": "LOCAL"}
     if commit := (head.get("environment") or {}).get("git_commit"):
         source["mlflow.source.git.commit"] = commit.partition("+")[0]
-    run = Run(
+    return Run(
         target,
         name,
         {**source, **content.result_tags(head), **(tags or {})},
         content.params(settings, embeddings),
         head.get("run_id"),
     )
-    if target.database is None:
-        run.ready()
-    return run
 
 
 def log_result(result: Mapping[str, Any], folder: Path, target: Target | None = None) -> str | None:

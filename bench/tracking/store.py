@@ -89,6 +89,13 @@ def exclusive(target: Target) -> Iterator[None]:
 
 @_said_in_a_line
 def prepare(target: Target) -> None:
+    """Makes the store and the experiment where they are missing, which takes seconds the first time."""
+    with _client(target) as client:
+        _experiment(target, client)
+
+
+@_said_in_a_line
+def import_mlflow(target: Target) -> None:
     """Imports what logging to ``target`` takes."""
     # the user's own choice stands before ours
     for name, value in {
@@ -184,7 +191,7 @@ def find_result(target: Target, fingerprint: str) -> Found:
 @contextlib.contextmanager
 def _client(target: Target, alone: bool = True) -> Iterator[Any]:
     """MLflow's client; ``alone``, no other process uses a SQLite file meanwhile."""
-    prepare(target)
+    import_mlflow(target)
     if target.database is None and target.artifacts is not None:
         _try_to_connect(target)
     with exclusive(target) if alone else contextlib.nullcontext():

@@ -116,7 +116,9 @@ class Trainer:
         )
         self.compile_s: float | None = None
         # Compiled, since without XLA the last bit of a matrix product depends on the number of threads.
-        self._predict = tf.function(lambda inputs: model(inputs, training=False), jit_compile=settings.jit or None)
+        self._predict = tf.function(
+            lambda inputs: model(inputs, training=False), jit_compile=settings.jit or None
+        )
 
     @property
     def optimizer_bytes(self) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from bench import results
 from bench.command import Outcome, main, report
 from bench.config import CONF, Settings
 from bench.embeddings.base import OverBudget
@@ -79,6 +80,7 @@ def test_folder_that_the_user_names(task: Recorder) -> None:
     for _ in range(2):
         assert main(task, ["hydra.run.dir=here/it is"]) == 0
     assert [output_dir.name for _, output_dir in task.calls] == ["it is", "it is"]
+    assert Path("here/it is/run.log").exists()
 
 
 @pytest.mark.parametrize(
@@ -152,6 +154,7 @@ def test_sweep(task: Recorder) -> None:
     assert [output_dir.name for _, output_dir in task.calls] == ["0", "1", "2", "3"]
     assert OUTPUT.search(str(task.calls[0][1].parent))
     assert all((output_dir / "result.json").exists() for _, output_dir in task.calls)
+    assert all((output_dir / "run.log").exists() for _, output_dir in task.calls)
 
 
 def test_sweep_goes_on_after_failures_and_names_them(
@@ -163,6 +166,10 @@ def test_sweep_goes_on_after_failures_and_names_them(
     assert err == "error: 2 of 5 runs failed: 1 (seed=1); 2 (seed=2); the others are kept\n"
     assert "run 1 (seed=1) failed: the loss is nan at step 12; lower training.learning_rate\n" in out
     assert "run 3 (seed=5) refused: budget=0.001: cannot be met; the smallest is 0.02\n" in out
+    left = [json.loads((output_dir / results.FILE).read_text()) for _, output_dir in task.calls]
+    assert [result.get("status") for result in left] == [None, "failed", "failed", "refused", None]
+    assert left[3]["error"] == "budget=0.001: cannot be met; the smallest is 0.02"
+    assert left[3]["seed"] == 5 and left[3]["settings"]["seed"] == 5 and left[3]["strategy"] == "full"
 
 
 @pytest.mark.parametrize(
@@ -245,6 +252,7 @@ def test_wrong_options(
 
 SCRIPT = """
 import sys
+from bench import results
 from bench.command import main
 
 def task(settings, output_dir):

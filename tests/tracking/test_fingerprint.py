@@ -78,6 +78,7 @@ def test_the_order_of_digits_matters():
         ("embeddings.user", {"method": "full"}),
         ("training.learning_rate", 0.0010000000000000002),
         ("training.epochs", 3.5),
+        ("save_weights", True),
     ],
 )
 def test_what_decides_the_result_counts(path, value):
@@ -88,7 +89,6 @@ def test_what_decides_the_result_counts(path, value):
     ("path", "value"),
     [
         ("resume", False),
-        ("save_weights", True),
         ("data_dir", "/elsewhere"),
         ("dataset.path", "b.csv"),
         ("training.threads", 2),
