@@ -6,7 +6,11 @@ Everything is measured in turn, one after the other within each repeat, so that 
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -121,16 +125,20 @@ def recipe(interactions: Interactions, timed: list[Timed]) -> None:
 
 def torch(interactions: Interactions, timed: list[Timed]) -> None:
     """Adds PyTorch's plain loop for the full model, where PyTorch is installed."""
-    from benchmarks import torch_loop
-
-    try:
-        print(f"PyTorch {torch_loop.version()}")
-    except ImportError as error:
-        print(f"PyTorch's loop is left out: {error}")
+    if importlib.util.find_spec("torch") is None:
+        print("PyTorch's loop is left out: PyTorch is not installed; pip install -e '.[torch]'")
         return
+    print(f"PyTorch {importlib.metadata.version('torch')}")
     train = interactions.train
-    arguments = (train.ids["user"], train.ids["item"], train.labels)
-    timed.append(Timed("full: PyTorch", lambda: torch_loop.measure(*arguments, steps=600)[0], []))
+
+    def measure() -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            rows = Path(folder, "rows.npz")
+            np.savez(rows, users=train.ids["user"], items=train.ids["item"], labels=train.labels)
+            command = [sys.executable, "-m", "benchmarks.torch_loop", str(rows), "600"]
+            return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+    timed.append(Timed("full: PyTorch", measure, []))
 
 
 def large(timed: list[Timed]) -> None:
@@ -251,6 +259,12 @@ def main(arguments: list[str]) -> int:
             )
         settings = compose([f"dataset={dataset}"])
         interactions = data.load(settings.dataset, Path(settings.data_dir).expanduser())
+        users = interactions.fields["user"].size
+        if "recipe" in parts and (users // 50) ** 2 < users:
+            raise RequestError(
+                f"dataset={dataset}: {users} users are too few for the recipe's {users // 50} buckets (users // 50); "
+                "give a larger one, or parts=torch,large,time"
+            )
     except (BenchError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,11 +1,13 @@
 """PyTorch's plain loop for the recipe's full model: what the harness's step is compared with.
 
 Dense tables, dense Adam, batches sliced from tensors in memory that are shuffled once: no data loader, so
-that nothing but the step itself is timed.
+that nothing but the step itself is timed. ``python -m benchmarks.torch_loop ROWS.npz STEPS`` prints milliseconds a
+step, in a process of its own: some builds of PyTorch crash beside TensorFlow.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
@@ -23,19 +25,17 @@ def measure(
     labels: npt.NDArray[np.floating],
     steps: int = 1000,
     warm_up: int = 200,
-    repeats: int = 1,
     threads: int | None = None,
     seed: int = 0,
-) -> list[float]:
+) -> float:
     """Milliseconds a training step.
 
     Args:
         users: ids from 0, (rows,); the table has one row for each up to the largest.
         items: ids from 0, (rows,).
         labels: (rows,), from 0 to 5.
-        steps: how many are timed at a time; the rows are gone through again where they end.
+        steps: how many are timed; the rows are gone through again where they end.
         warm_up: steps before those.
-        repeats: how often.
         threads: how many PyTorch computes with; None leaves its own choice.
         seed: of the initial tables and the order of rows.
 
@@ -50,8 +50,8 @@ def measure(
         torch.set_num_threads(threads)
     torch.manual_seed(seed)
     order = torch.randperm(len(labels))
-    user, item = (torch.as_tensor(np.asarray(ids, np.int64))[order] for ids in (users, items))
-    label = torch.as_tensor(np.asarray(labels, np.float32))[order]
+    user, item = (torch.tensor(np.asarray(ids, np.int64))[order] for ids in (users, items))
+    label = torch.tensor(np.asarray(labels, np.float32))[order]
     tables = [torch.nn.Embedding(int(ids.max()) + 1, WIDTH) for ids in (user, item)]
     for table in tables:
         torch.nn.init.uniform_(table.weight, -0.05, 0.05)  # Keras's initializer, as in the recipe
@@ -68,23 +68,10 @@ def measure(
 
     for number in range(warm_up):
         step(number)
-    taken = []
-    for repeat in range(repeats):
-        first = warm_up + repeat * steps
-        begin = time.perf_counter()
-        for number in range(first, first + steps):
-            step(number)
-        taken.append(1000 * (time.perf_counter() - begin) / steps)
-    return taken
-
-
-def version() -> str:
-    """PyTorch's version.
-
-    Raises:
-        ImportError: it is not installed; the message says how to install it.
-    """
-    return str(_torch().__version__)
+    begin = time.perf_counter()
+    for number in range(warm_up, warm_up + steps):
+        step(number)
+    return 1000 * (time.perf_counter() - begin) / steps
 
 
 def _torch() -> Any:
@@ -93,3 +80,8 @@ def _torch() -> Any:
     except ImportError as error:
         raise ImportError(f"PyTorch is not installed ({error}); pip install -e '.[torch]'") from None
     return torch
+
+
+if __name__ == "__main__":
+    with np.load(sys.argv[1]) as rows:
+        print(measure(rows["users"], rows["items"], rows["labels"], int(sys.argv[2])))

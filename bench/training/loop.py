@@ -100,8 +100,8 @@ class WholeArrays:
     Where the optimizer treats every number alone, the small ones are one flat vector to it: one pass instead of a
     dozen small programs an array. Large ones stay apart, since their part of a vector would be copied each step.
 
-    A large table's gradient is nonzero in the batch's rows alone. It is kept as an array that is all zero between
-    steps: filling one with zeros in each step would take as long as a third of the optimizer.
+    A table's gradient is nonzero in the batch's rows alone. It is kept as an array that is all zero between steps:
+    filling one with zeros in each step would take as long as a third of the optimizer.
 
     Args:
         variables: Keras variables, all that the optimizer is to update.
@@ -118,12 +118,11 @@ class WholeArrays:
         self.small = [v for v in self.variables if flat and size[id(v)] <= LARGE]
         self.sizes = [size[id(v)] for v in self.small]
         self.held = [v for v in self.variables if not flat or size[id(v)] > LARGE]
+        self.flattened = {id(v) for v in self.small}
         self.sums = {
-            id(v): tf.Variable(tf.zeros(v.shape), name="gradient")
-            for v in self.held
-            if id(v) in tables and size[id(v)] > LARGE
+            id(v): tf.Variable(tf.zeros(v.shape), name="gradient") for v in self.variables if id(v) in tables
         }
-        self.vector = None
+        self.vector: Any = None
         if self.small:
             joined = tf.concat([tf.reshape(v.value, [-1]) for v in self.small], axis=0)
             self.vector = keras.Variable(joined, name="small_arrays")
@@ -154,18 +153,18 @@ class WholeArrays:
             if id(v) in self.sums and isinstance(g, tf.IndexedSlices):
                 self.sums[id(v)].scatter_add(g)
                 dense[id(v)] = tf.convert_to_tensor(self.sums[id(v)])
-                touched.append((v, g.indices))
+                touched.append((v, g))
             else:
                 dense[id(v)] = tf.zeros(v.shape) if g is None else tf.convert_to_tensor(g)
         if self.vector is not None:
             dense[id(self.vector)] = tf.concat([tf.reshape(dense[id(v)], [-1]) for v in self.small], axis=0)
         if self.held:
             self.optimizer.apply([dense[id(v)] for v in self.held], self.held)
-        for v, index in touched:
-            # Zeros that depend on the new weights: else XLA would write them before the optimizer has read the sums,
-            # and copy the whole array to keep them apart.
-            zeros = 0.0 * tf.gather(v.value, index)
-            self.sums[id(v)].scatter_update(tf.IndexedSlices(zeros, index))
+        for v, g in touched:
+            # Zeros that depend on new weights: else XLA would write them before the optimizer has read the sums, and
+            # copy the whole array to keep them apart.
+            new = self.vector.value[0] if id(v) in self.flattened else v.value[0, 0]
+            self.sums[id(v)].scatter_update(tf.IndexedSlices(tf.zeros_like(g.values) + 0.0 * new, g.indices))
 
     def settle(self) -> None:
         """Renews the model's own variables."""
