@@ -134,6 +134,17 @@ def main(task: Task, argv: Sequence[str] | None = None, name: str = "run") -> in
         root.handlers[:], root.level = handlers, level  # for a caller that goes on, such as a notebook
 
 
+def leave(exit_code: int) -> NoReturn:
+    """Ends the process, at once where TensorFlow would take a second to be taken down."""
+    if "tensorflow" not in sys.modules:
+        sys.exit(exit_code)
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(exit_code)
+
+
 def _main(task: Task, argv: Sequence[str], name: str, full_error: bool) -> int:
     options = _parse(argv)
     if options.help:

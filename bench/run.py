@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import data, results, tracking
-from bench.command import main
+from bench.command import leave, main
 from bench.config import Settings
 from bench.embeddings import find
 from bench.embeddings.base import Method, Vocabulary
@@ -181,4 +180,4 @@ def nbytes(variable: Any) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(run))
+    leave(main(run))
