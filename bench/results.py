@@ -20,6 +20,9 @@ from bench.errors import RequestError
 
 FILE = "result.json"
 
+WEIGHTS = "weights.safetensors"
+"""A trained model's variables, beside the result where they are asked for."""
+
 
 class Status(StrEnum):
     """How a run ended."""
@@ -177,8 +180,9 @@ def _digits(number: float) -> str:
 
 
 def embedding(used: Mapping[str, Any]) -> str:
-    """A field's method and settings in a line: ``qr: num_buckets=120, quotient_rows=120``."""
-    settings = [f"{key}={_shown(value)}" for key, value in used.items() if key != "method"]
+    """A field's method and settings in a line: ``qr: num_buckets=120, quotient_rows=recipe``."""
+    hidden = ("method", "tables")
+    settings = [f"{key}={_shown(value)}" for key, value in used.items() if key not in hidden]
     return ": ".join(filter(None, [str(used.get("method")), ", ".join(settings)]))
 
 

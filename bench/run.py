@@ -47,15 +47,15 @@ def run(settings: Settings, output_dir: Path) -> dict[str, Any]:
     head: dict[str, Any] = {
         "dataset": interactions.name,
         "strategy": settings.strategy,
-        "embeddings": {field: {"method": m.name(), **asdict(m.settings)} for field, m in methods.items()},
+        "embeddings": {field: used(method) for field, method in methods.items()},
         "settings": settings.values,
         "seed": settings.seed,
         "fingerprint": fingerprint(deciding(settings, methods), interactions.digest),
         **memory.embedding_memory(methods),
     }
-    result = tracking.find_finished(target, head["fingerprint"]) if settings.resume else None
-    if result is not None:
-        result = results.complete(**{**result, "status": results.Status.SKIPPED})
+    found = tracking.find_finished(target, head["fingerprint"], output_dir) if settings.resume else None
+    if found is not None:
+        result = results.complete(**{**found, "status": results.Status.SKIPPED})
         results.write(result, output_dir)
         results.show(result, output_dir)
         return result
@@ -85,6 +85,12 @@ def run(settings: Settings, output_dir: Path) -> dict[str, Any]:
         logged.log_result(result, output_dir)
     results.show(result, output_dir)
     return result
+
+
+def used(method: Method[Any]) -> dict[str, Any]:
+    """What a result says of a field's embedding: method, settings, and the shape of each table."""
+    tables = {table.name: list(table.shape) for table in method.tables()}
+    return {"method": method.name(), **asdict(method.settings), "tables": tables}
 
 
 def choose_methods(settings: Settings, interactions: data.Interactions) -> dict[str, Method[Any]]:

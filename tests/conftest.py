@@ -111,7 +111,7 @@ def later(good: Done, new_commands: Callable[[str], Commands], data_dir: Path) -
     """The good run again and an interrupted one, beside a sweep with the good run among its four."""
     database = f"sqlite:///{good.cwd}/outputs/mlflow.db"
     sweep = new_commands("sweep").start_small(
-        "-m", "strategy=full,qr", "seed=0,1", MLFLOW_TRACKING_URI=database
+        "-m", "strategy=full,qr", "seed=0,1", "save_weights=true", MLFLOW_TRACKING_URI=database
     )
     interrupted = None
     try:

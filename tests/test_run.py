@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import subprocess
 import sys
 from numbers import Real
@@ -11,6 +12,9 @@ from typing import Any
 
 import pytest
 from commands import SMALL, Commands, Done, Running
+from conftest import GOOD
+
+from bench.results import WEIGHTS
 
 OUTPUT = re.compile(r"outputs/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d")
 RATINGS = ("val_mae", "val_rmse", "val_loss", "train_loss")
@@ -107,12 +111,13 @@ def test_output_folder(good: Done) -> None:
 def test_saved_weights_load(good: Done) -> None:
     from safetensors.numpy import load_file
 
-    arrays = load_file(good.folder / "weights.safetensors")
+    arrays = load_file(good.folder / WEIGHTS)
     trained = {name: array for name, array in arrays.items() if array.dtype.kind == "f"}
     assert sum(array.size for array in trained.values()) == good.result["params_total"]
     assert all(abs(array).max() > 0.05 for array in trained.values())  # away from where they started
-    shapes = {used["num_buckets"] for used in good.result["embeddings"].values()}
-    assert shapes <= {array.shape[0] for array in trained.values()}
+    for field, used in good.result["embeddings"].items():
+        tables = {name: list(arrays[f"{field}_embedding/{name}"].shape) for name in used["tables"]}
+        assert tables == used["tables"]
 
 
 def test_what_is_printed_where_there_is_no_terminal(good: Done) -> None:
@@ -135,17 +140,42 @@ def test_same_command_again_is_skipped(good: Done, again: Done) -> None:
     assert second["status"] == "skipped"
     assert second == {**first, "status": "skipped"}
     assert again.folder != good.folder
+    assert (again.folder / WEIGHTS).read_bytes() == (good.folder / WEIGHTS).read_bytes()
 
 
 @pytest.mark.slow
 def test_without_resume_it_is_trained_again_to_the_last_digit(good: Done, new_commands: Any) -> None:
     database = f"sqlite:///{good.cwd}/outputs/mlflow.db"
-    done = new_commands("anew").small("strategy=qr", "resume=false", MLFLOW_TRACKING_URI=database)
+    done = new_commands("anew").small(*GOOD, "resume=false", MLFLOW_TRACKING_URI=database)
     assert done.code == 0, done.err
     assert (done.result["status"], done.result["fingerprint"]) == ("finished", good.result["fingerprint"])
     assert done.result["run_id"] != good.result["run_id"]
     assert done.result["history"] == good.result["history"]
-    assert not (done.folder / "weights.safetensors").exists()
+    assert (done.folder / WEIGHTS).read_bytes() == (good.folder / WEIGHTS).read_bytes()
+
+
+@pytest.mark.slow
+def test_run_without_weights_stands_for_none_with_them(commands: Commands) -> None:
+    for asked in (False, True, False):
+        done = commands.small("strategy=qr", "training.epochs=1", f"save_weights={str(asked).lower()}")
+        assert (done.folder / WEIGHTS).exists() == asked
+    assert done.result["status"] == "skipped"
+
+
+@pytest.mark.slow
+def test_mlflow_knows_no_run_that_was_refused_while_building(commands: Commands) -> None:
+    done = commands.small("training.epochs=1", "training.optimizer_settings.foo=1")
+    assert done.code == 2 and "foo" in done.err and done.err.count("\n") == 1
+    assert not list((commands.cwd / "outputs").glob("*/*/*"))
+    assert commands.small("training.epochs=1").code == 0
+    runs = sqlite3.connect(commands.cwd / "outputs/mlflow.db").execute("SELECT status FROM runs").fetchall()
+    assert runs == [("FINISHED",)]
+
+
+@pytest.mark.slow
+def test_budget_that_full_ignores_trains_nothing_anew(commands: Commands) -> None:
+    done = [commands.small("training.epochs=1", f"budget={budget}") for budget in (0.5, 0.1)]
+    assert [one.result["status"] for one in done] == ["finished", "skipped"]
 
 
 @pytest.mark.slow

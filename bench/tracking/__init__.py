@@ -9,7 +9,8 @@ calls the functions of ``store``: ``warm_up`` and ``start`` return at once. What
   (``bytes.tables``), lists are numbered from 01 (``val_mae_by_decile.01``). What ``history`` has is logged by
   epoch, steps 1, 2, ...; all else once, at step 0;
 - tags: ``fingerprint``, ``dataset``, ``strategy``, ``status``, ``error`` and ``environment.NAME``;
-- artifacts: ``config.yaml`` (all settings, resolved), ``history.csv``, ``model.txt`` and ``result.json``.
+- artifacts: ``config.yaml`` (all settings, resolved), ``history.csv``, ``model.txt``, ``result.json``, and
+  ``weights.safetensors`` where it was asked for.
 """
 
 from bench.tracking.content import run_name

@@ -15,17 +15,17 @@ from bench.tracking.target import Target
 log = logging.getLogger(__name__)
 
 
-def find_finished(target: Target, fingerprint: str) -> dict[str, Any] | None:
-    """The result of the latest finished run with this fingerprint, or None.
+def find_finished(target: Target, fingerprint: str, folder: Path) -> dict[str, Any] | None:
+    """The result of the latest finished run with this fingerprint, or None; its weights go into ``folder``.
 
-    A run whose ``result.json`` cannot be had does not count: it is trained again.
+    A run whose ``result.json``, or weights where it saved them, cannot be had does not count: it is trained again.
 
     Raises:
         TrackingError: the store cannot be reached or used.
     """
     if target.database is not None and not _may_hold(target.database, fingerprint):
         return None
-    found = mlflow.submit(store.find_result, target, fingerprint).result()
+    found = mlflow.submit(store.find_result, target, fingerprint, folder.absolute()).result()
     for line in found.unreadable:
         log.warning("%s", line)
     return found.result

@@ -13,24 +13,24 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import Any, NoReturn, TypeVar
 
 from bench.tracking.target import TrackingError
 
 T = TypeVar("T")
 
-_LEAVE_SECONDS = 10.0
-
 
 class Process:
     """Calls functions in a child process, which is started by the first call and again if it should die."""
 
     def __init__(self) -> None:
-        # One thread, so that calls keep their order; Python waits for it before it exits.
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mlflow")
+        self._calls: SimpleQueue[tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]] = SimpleQueue()
+        self._thread: threading.Thread | None = None
         self._child: subprocess.Popen[bytes] | None = None
         atexit.register(self._leave)
 
@@ -44,7 +44,21 @@ class Process:
         Returns:
             What becomes of the call; TrackingError if the child dies over it.
         """
-        return self._thread.submit(self._call, call, arguments)
+        future: Future[T] = Future()
+        self._calls.put((future, call, arguments))
+        if self._thread is None:
+            # Python does not wait for it when it exits: what matters has been waited for.
+            self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
+            self._thread.start()
+        return future
+
+    def _work(self) -> None:
+        while True:
+            future, call, arguments = self._calls.get()
+            try:
+                future.set_result(self._call(call, arguments))
+            except Exception as error:
+                future.set_exception(error)
 
     def _call(self, call: Callable[..., T], arguments: tuple[Any, ...]) -> T:
         if self._child is None:
@@ -70,11 +84,9 @@ class Process:
         return result
 
     def _leave(self) -> None:
-        if self._child is None or self._child.stdin is None:
-            return
-        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-            self._child.stdin.close()
-            self._child.wait(_LEAVE_SECONDS)
+        if self._child is not None and self._child.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._child.stdin.close()  # it ends once it has done what it is at
 
 
 def serve() -> NoReturn:

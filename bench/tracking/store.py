@@ -138,6 +138,8 @@ def log_result(target: Target, run_id: str, result: Mapping[str, Any], folder: P
     with tempfile.TemporaryDirectory() as staged, _client(target, alone=False) as client:
         _stage(result, folder, Path(staged))
         client.log_artifacts(run_id, staged)
+        if (folder / results.WEIGHTS).exists():
+            client.log_artifact(run_id, str(folder / results.WEIGHTS))
     entities = importlib.import_module("mlflow.entities")
     now = int(time.time() * 1000)
     items = [entities.Metric(name, value, now, step) for name, value, step in content.metrics(result)]
@@ -165,8 +167,8 @@ def end_all(status: str) -> None:
 
 
 @_said_in_a_line
-def find_result(target: Target, fingerprint: str) -> Found:
-    """The result of the latest finished run with this fingerprint."""
+def find_result(target: Target, fingerprint: str, folder: Path) -> Found:
+    """The result of the latest finished run with this fingerprint; its weights, if it saved any, in ``folder``."""
     with _client(target) as client:
         experiment = client.get_experiment_by_name(target.experiment)
         if experiment is None:
@@ -179,9 +181,12 @@ def find_result(target: Target, fingerprint: str) -> Found:
     unreadable = []
     for run in runs:
         try:
-            with tempfile.TemporaryDirectory() as folder:
-                client.download_artifacts(run.info.run_id, results.FILE, folder)
-                return Found(results.read(Path(folder)))
+            with tempfile.TemporaryDirectory() as fetched:
+                client.download_artifacts(run.info.run_id, results.FILE, fetched)
+                result = results.read(Path(fetched))
+            if (result.get("settings") or {}).get("save_weights"):
+                client.download_artifacts(run.info.run_id, results.WEIGHTS, str(folder))
+            return Found(result)
         except Exception as error:  # of MLflow, a file system, a network
             reason = str(error) if isinstance(error, BenchError) else type(error).__name__
             unreadable.append(f"run {run.info.run_id} has finished but its result cannot be read: {reason}")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-FILE = "weights.safetensors"
+from bench.results import WEIGHTS
 
 
 def save_weights(model: Any, folder: Path) -> Path:
@@ -22,8 +22,8 @@ def save_weights(model: Any, folder: Path) -> Path:
         The file; its arrays are named by the variables' paths (``user_embedding/quotient``).
     """
     arrays = {variable.path: np.ascontiguousarray(variable.numpy()) for variable in model.variables}
-    path = folder / FILE
-    temporary = folder / f".{FILE}.partial"
+    path = folder / WEIGHTS
+    temporary = folder / f".{WEIGHTS}.partial"
     try:
         save_file(arrays, temporary)
         temporary.replace(path)
