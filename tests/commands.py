@@ -15,6 +15,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = ("dataset.num_users=300", "dataset.num_items=200", "dataset.num_ratings=5000")
+GOOD = ("strategy=qr", "save_weights=true")
+DIVERGES = ("training.optimizer=sgd", "training.learning_rate=1e30")
 LIMIT = 280.0  # seconds; below the tests' own limit, so that what was printed is shown
 SET_BY_USERS = ("BENCH_DATA_DIR", "HYDRA_FULL_ERROR", "MLFLOW_TRACKING_URI", "COLUMNS", "FORCE_COLOR")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import absl.logging
 import pytest
-from commands import Commands, Done, Running
+from commands import DIVERGES, GOOD, Commands, Done, Running
 
 
 def pytest_configure() -> None:
@@ -67,9 +67,6 @@ def movielens_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # A command takes ten seconds and more, most of it imports on one core: two at a time, and few of them.
-
-GOOD = ("strategy=qr", "save_weights=true")
-DIVERGES = ("training.optimizer=sgd", "training.learning_rate=1e30")
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import SMALL, Commands, Done, Running
-from conftest import GOOD
+from commands import GOOD, SMALL, Commands, Done, Running
 
 from bench.results import WEIGHTS
 
