@@ -14,7 +14,7 @@ from bench.embeddings.layer import CompressedEmbedding
 from bench.training.batches import Chunk
 from bench.training.rules import RowRule
 
-LARGE = 1 << 17
+LARGE = 1 << 16
 """Numbers in an array above which its rows are worth deferring: below, one pass over all of it costs less."""
 
 BLOCK_ROWS = 1 << 16
