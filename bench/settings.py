@@ -184,6 +184,17 @@ def checked(name: str, value: Any, hint: Any) -> Any:
         raise RequestError(f"{name}={shown(value)}: give {describe(hint)}{suggestion}") from None
 
 
+def check_words(settings: Any) -> None:
+    """Checks the fields of a dataclass that take one of a few words; for settings that ``build`` did not make.
+
+    Raises:
+        RequestError: a word that is none of a field's.
+    """
+    for name, hint in typing.get_type_hints(type(settings), include_extras=True).items():
+        if _literals(hint):
+            checked(name, getattr(settings, name), hint)
+
+
 def _literals(hint: Any) -> list[Any]:
     arguments = typing.get_args(hint)
     if typing.get_origin(hint) is typing.Literal:

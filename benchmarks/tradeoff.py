@@ -25,10 +25,15 @@ Groups = dict[str, list[dict[str, Any]]]
 def groups_of(folders: list[Path]) -> Groups:
     """Finished results by name, in which only the seed may differ."""
     groups: Groups = defaultdict(list)
+    seen = set()
     for path in sorted(file.parent for folder in folders for file in folder.rglob(results.FILE)):
         result = results.read(path)
-        if result["status"] in ("finished", "skipped"):
-            name = run_name(result["strategy"], result["embeddings"], 0, result["settings"]["budget"])
+        if result["status"] not in ("finished", "skipped"):
+            continue
+        name = run_name(result["strategy"], result["embeddings"], 0, result["settings"]["budget"])
+        # An equal run counts once, however often it was asked for.
+        if (name, result["seed"]) not in seen:
+            seen.add((name, result["seed"]))
             groups[name.removesuffix(" seed=0")].append(result)
     return groups
 
@@ -42,15 +47,14 @@ def mean_sd(results: list[dict[str, Any]], key: str) -> tuple[float, float]:
 def table(groups: Groups) -> str:
     """A Markdown table, a line a group."""
     lines = [
-        "| run | embedding memory | smaller by | val MAE, mean ± sd | seeds | step time |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        "| run | embedding memory | smaller by | val MAE, mean ± sd | seeds |",
+        "| --- | ---: | ---: | ---: | ---: |",
     ]
     for name, runs in sorted(groups.items(), key=lambda item: -item[1][0]["embedding_bytes"]):
         mean, sd = mean_sd(runs, "val_mae")
-        step = float(np.median([run["step_time_ms"] for run in runs]))
         memory = results.short_size(runs[0]["embedding_bytes"])
         ratio = f"{runs[0]['compression_ratio']:.1f}x"
-        lines.append(f"| {name} | {memory} | {ratio} | {mean:.4f} ± {sd:.4f} | {len(runs)} | {step:.3f} ms |")
+        lines.append(f"| {name} | {memory} | {ratio} | {mean:.4f} ± {sd:.4f} | {len(runs)} |")
     return "\n".join(lines)
 
 
@@ -76,7 +80,8 @@ def draw(groups: Groups, path: Path) -> None:
     axes.minorticks_off()
     axes.set_xlabel("memory to serve the embeddings")
     axes.set_ylabel("MAE on rows held out")
-    seeds = max(len(runs) for runs in groups.values())
+    counts = sorted({len(runs) for runs in groups.values()})
+    seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     axes.set_title(
         f"{first['dataset']}, model {first['settings']['model']['name']}: mean ± sd of {seeds} seeds"
     )

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 
 from bench.errors import RequestError
+from bench.settings import check_words
 
 S = TypeVar("S")
 Arrays = Mapping[str, Any]
@@ -144,7 +145,9 @@ class Method(ABC, Generic[S]):
             raise RequestError(f"embedding_dim={embedding_dim}: give 1 or more")
         self.vocabulary = vocabulary
         self.embedding_dim = embedding_dim
-        self.settings: S = self.resolve(self.Settings() if settings is None else settings)
+        settings = self.Settings() if settings is None else settings
+        check_words(settings)
+        self.settings: S = self.resolve(settings)
 
     @classmethod
     def name(cls) -> str:

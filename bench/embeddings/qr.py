@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import isqrt
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from bench.embeddings.base import Array, Arrays, Method, Vocabulary, int32, largest
 from bench.errors import RequestError
@@ -45,9 +45,6 @@ class QR(Method[QRSettings]):
     def resolve(self, settings: QRSettings) -> QRSettings:
         """Chooses num_buckets; refuses one that gives two ids the same pair of rows."""
         size = self.vocabulary.size
-        for name, known in (("quotient_rows", get_args(QuotientRows)), ("combine", get_args(Combine))):
-            if getattr(settings, name) not in known:
-                raise RequestError(f"{name}={getattr(settings, name)}: give one of {', '.join(known)}")
         if settings.combine == "concat" and self.embedding_dim % 2:
             raise RequestError(
                 f"combine=concat halves embedding_dim={self.embedding_dim}, which is odd: give an even one"
