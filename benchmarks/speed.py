@@ -180,8 +180,9 @@ def where_time_goes(interactions: Interactions, repeats: int) -> None:
 
         def _update(self, batch: Any, read: Any, of_values: Any, of_rows: Any, *rest: Any) -> None:
             # A number that depends on them all has to be stored, or the compiler would leave them out.
-            gradients = [tf.convert_to_tensor(g) for g in (*of_values, *of_rows.values()) if g is not None]
-            self.sink.assign(total([gradients, read]))
+            gradients = [g for g in (*of_values, *of_rows.values()) if g is not None]
+            summed = [g.values if isinstance(g, tf.IndexedSlices) else g for g in gradients]
+            self.sink.assign(total([summed, read]))
 
         sink: Any = None
 
@@ -285,7 +286,8 @@ def main(arguments: list[str]) -> int:
     for _ in range(repeats):
         for item in timed:
             item.taken.append(item.measure())
-    report(timed)
+    if timed:
+        report(timed)
     if "time" in parts:
         where_time_goes(interactions, repeats)
     return 0
