@@ -59,7 +59,8 @@ def start(seed: int, threads: int | None) -> None:
         import keras
         import tensorflow as tf
 
-        tf.get_logger().setLevel("ERROR")  # each run of a sweep compiles its own loop, which it takes for a mistake
+        # Each run of a sweep compiles its own loop, which TensorFlow takes for a mistake.
+        tf.get_logger().setLevel("ERROR")
 
         config = tf.config.threading
         if threads is not None and threads != config.get_intra_op_parallelism_threads():
