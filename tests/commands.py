@@ -186,7 +186,7 @@ def result_in(folder: Path) -> dict[str, Any]:
 
 def error_line(done: Done) -> str:
     """The one line on standard error that says what was wrong; nothing else may stand there, progress aside."""
-    lines = [line for line in done.err.splitlines() if not line.startswith("epoch ")]
+    lines = [line for line in done.err.splitlines() if not line.startswith(("epoch ", "downloading "))]
     assert len(lines) == 1 and lines[0].startswith("error: "), done.err
     assert "Traceback" not in done.out
     return lines[0]
