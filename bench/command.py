@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import functools
 import itertools
 import logging
 import os
+import shlex
 import shutil
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -30,105 +30,51 @@ from hydra.core.utils import JobReturn, JobRuntime
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from bench import __version__, results
+from bench import __version__, config
 from bench.config import Loader, Settings, check, explained
 from bench.config.composing import CONFIG_NAME, opened
 from bench.errors import BenchError, RequestError
+from bench.jobs import Job, Outcome, Task, line
+from bench.sweeps.board import SweepBoard
 from bench.usage import usage
-
-log = logging.getLogger(__name__)
 
 _SWEEP = "hydra.mode=MULTIRUN"
 
-Task = Callable[[Settings, Path], Mapping[str, Any]]
-"""One run: its settings and its output folder in, its result out; raises a BenchError for what went wrong."""
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one run: a job returns it and raises nothing, so that one failure ends no sweep.
-
-    Attributes:
-        status: ``finished``, ``failed``, ``refused`` (a budget that cannot be met), or what the result says.
-        overrides: of this run.
-        result: what the task returned, empty if it failed.
-        message: the error's line.
-        exit_code: of the command, were this its only run.
-    """
-
-    status: str
-    overrides: tuple[str, ...]
-    result: Mapping[str, Any] = field(default_factory=dict)
-    message: str = ""
-    exit_code: int = 0
-
-
-@dataclass(frozen=True)
-class Job:
-    """The function that Hydra calls for a run, also in other processes.
-
-    Attributes:
-        task: the run.
-        config_dirs: the user's own folders of settings.
-        full_error: print tracebacks.
-    """
-
-    task: Task
-    config_dirs: tuple[str, ...] = ()
-    full_error: bool = False
-
-    def __call__(self, cfg: DictConfig) -> Outcome:
-        """The run's outcome; only an interrupt is raised."""
-        node = HydraConfig.get()
-        overrides, folder = tuple(node.overrides.task), Path(node.runtime.output_dir)
-        known: dict[str, Any] = {}
-        try:
-            settings = check(cfg, node.runtime.choices, _loader(self.config_dirs))
-            known = {"strategy": settings.strategy, "seed": settings.seed, "settings": settings.values}
-            result = self.task(settings, folder)
-            return Outcome(str(result.get("status", "finished")), overrides, result)
-        except Exception as error:
-            _keep_traceback(error, self.full_error)
-            if isinstance(error, BenchError):
-                status, message, code = _status(error), _line(error), error.exit_code
-            else:
-                log_file = _relative(folder / f"{node.job.name}.log")
-                status, code = "failed", 1
-                message = f"{type(error).__name__}: {_line(error)}; the traceback is in {log_file}"
-            # A request that is wrong leaves nothing; a point of a sweep is listed with the others.
-            if (code == 1 or node.mode == RunMode.MULTIRUN) and not (folder / results.FILE).exists():
-                with contextlib.suppress(OSError):
-                    results.write(results.complete(status=status, error=message, **known), folder)
-            return Outcome(status, overrides, message=message, exit_code=code)
-
-
-def main(task: Task, argv: Sequence[str] | None = None, name: str = "run") -> int:
+def main(
+    task: Task,
+    argv: Sequence[str] | None = None,
+    name: str = "run",
+    memory: Callable[[Settings], int] | None = None,
+) -> int:
     """Runs a command.
 
     Args:
         task: one run.
         argv: its arguments; None for the process's own.
         name: the command's, for the log file.
+        memory: bytes that a run with these settings will take at most.
 
     Returns:
         The exit code: 0 all done, 1 a run failed, 2 the request is wrong, 130 interrupted.
     """
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    _loader.cache_clear()
+    config.loader.cache_clear()
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:
-        return _main(task, sys.argv[1:] if argv is None else list(argv), name, full_error)
+        arguments = sys.argv[1:] if argv is None else list(argv)
+        return _main(task, arguments, name, full_error, memory)
     except BenchError as error:
         if full_error:
             traceback.print_exception(error)
-        return _fail(_line(error), error.exit_code)
+        return _fail(line(error), error.exit_code)
     except KeyboardInterrupt:
         return _fail("interrupted; finished runs are kept", 130)
     except Exception as error:
         if full_error:
             traceback.print_exception(error)
-        return _fail(f"{type(error).__name__}: {_line(error)}; HYDRA_FULL_ERROR=1 shows the traceback", 1)
+        return _fail(f"{type(error).__name__}: {line(error)}; HYDRA_FULL_ERROR=1 shows the traceback", 1)
     finally:
         GlobalHydra.instance().clear()
         root.handlers[:], root.level = handlers, level  # for a caller that goes on, such as a notebook
@@ -145,7 +91,13 @@ def leave(exit_code: int) -> NoReturn:
     os._exit(exit_code)
 
 
-def _main(task: Task, argv: Sequence[str], name: str, full_error: bool) -> int:
+def _main(
+    task: Task,
+    argv: Sequence[str],
+    name: str,
+    full_error: bool,
+    memory: Callable[[Settings], int] | None,
+) -> int:
     options = _parse(argv)
     if options.help:
         print(usage(options.overrides))
@@ -154,7 +106,7 @@ def _main(task: Task, argv: Sequence[str], name: str, full_error: bool) -> int:
         print(f"embedding-bench {__version__} (Hydra {hydra.__version__}, Python {sys.version.split()[0]})")
         return 0
     JobRuntime.instance().set("name", name)  # composing reads it
-    overrides, loader = options.overrides, _loader(tuple(options.config_dir))
+    overrides, loader = options.overrides, config.loader(tuple(options.config_dir))
     with explained(overrides, loader):
         sweep, cfg = _compose(overrides, loader, options.multirun)
         folder = _Folder.of(cfg, "hydra.sweep.dir" if sweep else "hydra.run.dir", overrides)
@@ -172,16 +124,13 @@ def _main(task: Task, argv: Sequence[str], name: str, full_error: bool) -> int:
     if options.cfg or options.info:
         with explained(overrides, loader):
             return _show(engine, options, cfg)
-    run = Job(task, tuple(options.config_dir), full_error)
+    run = Job(task, tuple(options.config_dir), full_error, memory)
     folder.claim()
     if sweep:
-        return _sweep(engine, run, [*overrides, *folder.overrides, _SWEEP])
+        board = SweepBoard(jobs, live=_beside_each_other(cfg))
+        command = shlex.join(["python", "-m", f"bench.{name}", *argv])
+        return _sweep(engine, run, [*overrides, *folder.overrides, _SWEEP], board, command)
     return _run(engine, run, [*overrides, *folder.overrides], folder)
-
-
-@functools.cache
-def _loader(config_dirs: tuple[str, ...]) -> Loader:
-    return Loader(config_dirs)
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -257,22 +206,39 @@ def _run(engine: Any, job: Job, overrides: list[str], folder: _Folder) -> int:
     return _fail(outcome.message, outcome.exit_code) if outcome.exit_code else 0
 
 
-def _sweep(engine: Any, job: Job, overrides: list[str]) -> int:
-    batches: list[list[JobReturn]] = engine.multirun(
-        config_name=CONFIG_NAME, task_function=job, overrides=opened(overrides)
-    )
-    return report([returned.return_value for batch in batches for returned in batch])
+def _beside_each_other(cfg: DictConfig) -> bool:
+    return str(cfg.hydra.launcher._target_).startswith("hydra_plugins.bench_joblib.")
 
 
-def report(outcomes: Sequence[Outcome]) -> int:
-    """Names a sweep's runs that did not finish, and gives the sweep's exit code.
+def _sweep(engine: Any, job: Job, overrides: list[str], board: SweepBoard, command: str) -> int:
+    try:
+        with board:
+            batches: list[list[JobReturn]] = engine.multirun(
+                config_name=CONFIG_NAME,
+                task_function=replace(job, board=board),
+                overrides=opened(overrides),
+            )
+    except KeyboardInterrupt:
+        report(board.outcomes)
+        done = sum(outcome.status in ("finished", "skipped") for outcome in board.outcomes.values())
+        return _fail(
+            f"interrupted; {done} runs have finished and are kept; to train the rest: {command}", 130
+        )
+    for number, returned in enumerate(itertools.chain.from_iterable(batches)):
+        if number not in board.outcomes:  # it ran on another machine
+            board.ended(number, returned.return_value)
+    return report(board.outcomes)
+
+
+def report(outcomes: Mapping[int, Outcome]) -> int:
+    """Names a sweep's runs that did not finish, by number, and gives the sweep's exit code.
 
     A run that was refused for its budget is listed and is no failure.
     """
-    for number, outcome in enumerate(outcomes):
+    for number, outcome in sorted(outcomes.items()):
         if outcome.message:
             print(f"run {number} ({' '.join(outcome.overrides)}) {outcome.status}: {outcome.message}")
-    failed = [number for number, outcome in enumerate(outcomes) if outcome.status == "failed"]
+    failed = sorted(number for number, outcome in outcomes.items() if outcome.status == "failed")
     if not failed:
         return 0
     listed = "; ".join(f"{number} ({' '.join(outcomes[number].overrides)})" for number in failed)
@@ -332,32 +298,6 @@ def _free(wanted: Path) -> Path:
     # two commands may start within one second
     names = (wanted.with_name(f"{wanted.name}-{number}") for number in itertools.count(2))
     return next(path for path in itertools.chain([wanted], names) if not path.exists())
-
-
-def _keep_traceback(error: Exception, on_terminal: bool) -> None:
-    """Writes the traceback into the run's log file, and to the terminal if asked for."""
-    record = log.makeRecord(
-        log.name, logging.ERROR, __file__, 0, _line(error), (), (type(error), error, error.__traceback__)
-    )
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, logging.FileHandler):
-            handler.handle(record)
-    if on_terminal:
-        traceback.print_exception(error)
-
-
-def _status(error: BenchError) -> str:
-    from bench.embeddings.base import OverBudget
-
-    return "refused" if isinstance(error, OverBudget) else "failed"
-
-
-def _relative(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def _line(error: object) -> str:
-    return " ".join(str(error).split())
 
 
 def _fail(message: str, exit_code: int) -> int:

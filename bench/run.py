@@ -17,7 +17,7 @@ from bench.embeddings.base import Method, Vocabulary
 from bench.embeddings.budget import choose
 from bench.errors import RunFailed
 from bench.fingerprint import fingerprint
-from bench.measure import environment, memory, timing
+from bench.measure import environment, machine, memory, timing
 
 if TYPE_CHECKING:
     from bench.training.trainer import Trainer
@@ -57,11 +57,11 @@ def run(settings: Settings, output_dir: Path) -> dict[str, Any]:
     if found is not None:
         result = results.complete(**{**found, "status": results.Status.SKIPPED})
         results.write(result, output_dir)
-        results.show(result, output_dir)
         return result
     tracking.prepare(target)
     trainer = build(settings, interactions, methods)
-    head["environment"] = environment.describe(settings.training.threads or environment.cores())
+    threads = settings.training.threads or machine.threads() or environment.cores()
+    head["environment"] = environment.describe(threads)
     with tracking.start(target, head) as logged:
         try:
             measured = train(settings, trainer, clock, output_dir, logged.ready)
@@ -83,7 +83,6 @@ def run(settings: Settings, output_dir: Path) -> dict[str, Any]:
         result = results.complete(**finished, run_id=logged.run_id, **clock.seconds())
         results.write(result, output_dir)
         logged.log_result(result, output_dir)
-    results.show(result, output_dir)
     return result
 
 
@@ -104,6 +103,15 @@ def choose_methods(settings: Settings, interactions: data.Interactions) -> dict[
     )
 
 
+def needed_memory(settings: Settings) -> int:
+    """Bytes that a run will take at most, from its settings and data, before anything is built."""
+    interactions = data.load(settings.dataset, settings.data_dir)
+    methods = choose_methods(settings, interactions).values()
+    trainable = sum(array.nbytes for method in methods for array in (*method.tables(), *method.weights()))
+    parts = (interactions.train, interactions.validation, interactions.evaluation)
+    return memory.expected_peak_bytes(trainable, sum(map(len, parts)))
+
+
 def deciding(settings: Settings, methods: Mapping[str, Method[Any]]) -> Mapping[str, Any]:
     """The settings that the fingerprint is made of: without a budget that no method heeds."""
     if all(method.ignores_budget for method in methods.values()):
@@ -115,7 +123,7 @@ def build(settings: Settings, interactions: data.Interactions, methods: Mapping[
     """The model over the methods' embeddings, and what will train it; TensorFlow is imported here."""
     from bench import backend
 
-    backend.start(settings.seed, settings.training.threads)
+    backend.start(settings.seed, settings.training.threads or machine.threads())
     from bench import models
     from bench.embeddings.layer import CompressedEmbedding
     from bench.training.trainer import Trainer
@@ -186,4 +194,8 @@ def nbytes(variable: Any) -> int:
 
 
 if __name__ == "__main__":
-    leave(main(run))
+    # Not this module's own, which other processes would know as __main__.
+    from bench.run import needed_memory as memory_of
+    from bench.run import run as task
+
+    leave(main(task, memory=memory_of))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 from bench.config.checking import check
@@ -20,8 +21,15 @@ __all__ = [
     "check",
     "compose",
     "explained",
+    "loader",
     "options",
 ]
+
+
+@functools.cache
+def loader(config_dirs: tuple[str, ...] = ()) -> Loader:
+    """The loader over ``conf/`` and the user's own folders, one for all that ask."""
+    return Loader(config_dirs)
 
 
 def compose(overrides: Sequence[str] = (), by: Loader | None = None) -> Settings:

@@ -29,6 +29,7 @@ from bench.errors import RequestError
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 CONFIG_NAME = "config"
+HYDRA_VERSION_BASE = "1.3"
 SETTINGS_GROUP = "embedding/settings"
 OPEN = ("training.optimizer_settings",)
 """Dicts whose names are not ours, so that any name may be given there."""
@@ -109,7 +110,7 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
 
     def __init__(self, config_dirs: Sequence[str] = ()) -> None:
         _register()
-        version.setbase("1.3")
+        version.setbase(HYDRA_VERSION_BASE)
         setup_globals()
         search_path = create_config_search_path(str(CONF))
         for folder in config_dirs:

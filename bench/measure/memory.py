@@ -15,6 +15,17 @@ KINDS = ("tables", "networks", "maps", "codes", "other")
 FLOAT32 = 4
 
 
+PROCESS_BYTES = 1200 << 20
+"""What a run takes whatever it trains: TensorFlow and a compiled program, and MLflow in a process of its own."""
+
+COPIES = 6
+"""How often trainable numbers are held at the peak: as weights, working copy, gradient, Adam's two moments, and once
+more while they are put together."""
+
+ROW_BYTES = 64
+"""For a row of data: its columns, and its place in the order of an epoch."""
+
+
 class Sized(Protocol):
     """The size of a field."""
 
@@ -66,6 +77,16 @@ def embedding_memory(methods: Mapping[str, Serving]) -> dict[str, Any]:
         "compression_ratio": full / total,
         "bytes": by_kind,
     }
+
+
+def expected_peak_bytes(trainable_bytes: int, rows: int) -> int:
+    """Bytes that a run will take at most, MLflow's process included: known before anything is built.
+
+    Args:
+        trainable_bytes: of all trainable numbers.
+        rows: of the data set.
+    """
+    return PROCESS_BYTES + COPIES * trainable_bytes + ROW_BYTES * rows
 
 
 def peak_rss_bytes() -> int:

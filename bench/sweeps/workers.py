@@ -1,0 +1,202 @@
+"""Runs beside each other in processes that stay: each imports TensorFlow once, and computes with one thread.
+
+Every worker is a pool of one process, so that one that is killed takes its own run with it and no other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import connection, get_context, parent_process
+from pathlib import Path
+from typing import Any, NoReturn
+
+from hydra import version
+from hydra.core.utils import JobReturn, JobRuntime, JobStatus, run_job, setup_globals
+from hydra.types import HydraContext
+from omegaconf import DictConfig, open_dict
+
+from bench.config.composing import HYDRA_VERSION_BASE
+from bench.jobs import Job, Outcome, line, lost
+from bench.measure.machine import THREADS_VARIABLE
+
+PATIENCE_SECONDS = 60.0
+"""How long runs may take to end cleanly once they are interrupted."""
+
+
+class Worker:
+    """A process that runs one job after the other.
+
+    Args:
+        log_file: what the process prints goes to its end.
+        threads: that a run computes with unless its settings say.
+    """
+
+    def __init__(self, log_file: Path, threads: int) -> None:
+        self._pool = ProcessPoolExecutor(1, get_context("spawn"), _begin, (str(log_file), threads))
+        self._pid = self._pool.submit(os.getpid)
+
+    def submit(self, *arguments: Any) -> Future[Outcome]:
+        """Starts ``run_one(*arguments)``."""
+        return self._pool.submit(run_one, *arguments)
+
+    def interrupt(self, how: int) -> None:
+        """Sends the process a signal, as Ctrl-C on the terminal would."""
+        with contextlib.suppress(OSError, BrokenProcessPool):
+            os.kill(self._pid.result(timeout=PATIENCE_SECONDS), how)
+
+    def close(self) -> None:
+        """Lets the process end."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def run_all(
+    context: HydraContext,
+    config: DictConfig,
+    job: Job,
+    overrides: Sequence[Sequence[str]],
+    first: int,
+    workers: int,
+    threads: int = 1,
+) -> list[JobReturn]:
+    """Runs jobs beside each other, and the next one wherever one has ended.
+
+    Args:
+        context: Hydra's, with the loader that composes each job.
+        config: of the sweep.
+        job: the run.
+        overrides: of each job.
+        first: the first job's number.
+        workers: how many at once.
+        threads: of each.
+
+    Returns:
+        What each job returned, in order. A job whose process was killed is a failed one.
+
+    Raises:
+        KeyboardInterrupt: once those that were running have ended.
+    """
+    folder = Path(str(config.hydra.sweep.dir))
+    folder.mkdir(parents=True, exist_ok=True)
+    outcomes: dict[int, Outcome] = {}
+    waiting = iter(enumerate(overrides, start=first))
+    busy: dict[Future[Outcome], tuple[int, Sequence[str], Worker]] = {}
+
+    def begin(worker: Worker) -> None:
+        number, own = next(waiting, (None, ()))
+        if number is None:
+            return
+        arguments = number, list(own), context, config, job
+        try:
+            future = worker.submit(*arguments)
+        except BrokenProcessPool:  # it was killed between two jobs
+            worker = replaced(worker)
+            future = worker.submit(*arguments)
+        busy[future] = number, own, worker
+        if job.board is not None:
+            job.board.started(number, tuple(own))
+
+    def replaced(worker: Worker) -> Worker:
+        worker.close()
+        team.append(Worker(folder / "workers.log", threads))
+        return team[-1]
+
+    def end(future: Future[Outcome]) -> Worker:
+        number, own, worker = busy.pop(future)
+        place = folder / str(number)
+        try:
+            outcome = future.result()
+        except BrokenProcessPool:
+            worker = replaced(worker)
+            message = "its process was killed, perhaps for want of memory; the same command trains it again"
+            outcome = lost(tuple(own), place, message)
+        except Exception as error:
+            outcome = lost(tuple(own), place, f"{type(error).__name__}: {line(error)}")
+        outcomes[number] = outcome
+        if job.board is not None:
+            job.board.ended(number, outcome)
+        return worker
+
+    team = [Worker(folder / "workers.log", threads) for _ in range(min(workers, len(overrides)))]
+    with _ended_at_last(busy, team):
+        for worker in team:
+            begin(worker)
+        while busy:
+            for future in wait(busy, return_when=FIRST_COMPLETED).done:
+                begin(end(future))
+    return [_returned(outcomes[number], own) for number, own in enumerate(overrides, start=first)]
+
+
+def _returned(outcome: Outcome, overrides: Sequence[str]) -> JobReturn:
+    returned = JobReturn(overrides=overrides, status=JobStatus.COMPLETED)
+    returned.return_value = outcome
+    return returned
+
+
+@contextlib.contextmanager
+def _ended_at_last(
+    busy: Mapping[Future[Outcome], tuple[int, Any, Worker]], team: list[Worker]
+) -> Iterator[None]:
+    """Has all processes end after the block; those that still run end cleanly where it was interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        for _, _, worker in busy.values():
+            worker.interrupt(signal.SIGINT)
+        try:
+            wait(busy, timeout=PATIENCE_SECONDS)
+        except KeyboardInterrupt:
+            for _, _, worker in busy.values():
+                worker.interrupt(signal.SIGTERM)
+        raise
+    finally:
+        for worker in team:
+            worker.close()
+
+
+def run_one(
+    number: int, overrides: list[str], context: HydraContext, config: DictConfig, job: Job
+) -> Outcome:
+    """One job, in a worker."""
+    signal.signal(signal.SIGINT, _interrupted)
+    try:
+        version.setbase(HYDRA_VERSION_BASE)
+        setup_globals()
+        JobRuntime.instance().set("name", str(config.hydra.job.name))  # composing reads it
+        composed = context.config_loader.load_sweep_config(config, overrides)
+        with open_dict(composed):
+            composed.hydra.job.id = composed.hydra.job.num = number
+        returned = run_job(job, composed, "hydra.sweep.dir", "hydra.sweep.subdir", context)
+        outcome: Outcome = returned.return_value
+        return outcome
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _interrupted(*_: object) -> NoReturn:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one must not end the cleaning up
+    raise KeyboardInterrupt
+
+
+def _begin(log_file: str, threads: int) -> None:
+    """What a worker does first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # between jobs, the parent decides
+    os.environ[THREADS_VARIABLE] = str(threads)
+    with open(log_file, "ab") as file:  # noqa: PTH123 - for its descriptor
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+            os.dup2(file.fileno(), stream.fileno())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> NoReturn:
+    parent = parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os._exit(1)
