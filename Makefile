@@ -33,10 +33,13 @@ ui: $(VENV)/installed ## MLflow's pages on http://127.0.0.1:5000 (PORT=, URI=)
 	@mkdir -p outputs
 	$(BIN)/mlflow ui --backend-store-uri $(URI) --host 127.0.0.1 --port $(PORT)
 
-lock: $(VENV)/installed ## take newer versions of the dependencies into requirements.lock
+lock: $(VENV)/installed ## take newer versions of the dependencies into requirements*.lock
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
 		--generate-hashes --upgrade --no-header --output-file requirements.lock
+	cp requirements.lock requirements-scaling.lock  # the same versions, as far as the extras admit them
+	$(BIN)/uv pip compile pyproject.toml --extra slurm --extra ray --extra server --universal --python-version 3.11 \
+		--generate-hashes --no-header --output-file requirements-scaling.lock
 
 clean: ## remove the environment and caches, keep outputs
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -35,6 +35,7 @@ from bench.config import Loader, Settings, check, explained
 from bench.config.composing import CONFIG_NAME, opened
 from bench.errors import BenchError, RequestError
 from bench.jobs import Job, Outcome, Task, line
+from bench.sweeps import cluster
 from bench.sweeps.board import SweepBoard
 from bench.usage import usage
 
@@ -125,11 +126,14 @@ def _main(
         with explained(overrides, loader):
             return _show(engine, options, cfg)
     run = Job(task, tuple(options.config_dir), full_error, memory)
+    launcher = str(cfg.hydra.runtime.choices["hydra/launcher"])
+    cluster.check(launcher, sweep)
     folder.claim()
     if sweep:
         board = SweepBoard(jobs, live=_beside_each_other(cfg))
         command = shlex.join(["python", "-m", f"bench.{name}", *argv])
-        return _sweep(engine, run, [*overrides, *folder.overrides, _SWEEP], board, command)
+        with cluster.lost_jobs_listed(launcher):
+            return _sweep(engine, run, [*overrides, *folder.overrides, _SWEEP], board, command)
     return _run(engine, run, [*overrides, *folder.overrides], folder)
 
 

@@ -16,6 +16,9 @@ from bench.config.names import SLOT, slots, stranger
 from bench.errors import BenchError, RequestError
 from bench.settings import nearest, shown
 
+LAUNCHER_EXTRAS = {"submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray"}
+"""Launchers that are plugins of Hydra's, by the extra that installs each."""
+
 
 @contextmanager
 def explained(overrides: Sequence[str], by: Loader) -> Iterator[None]:
@@ -101,6 +104,8 @@ def _missing(path: str, known: Sequence[str] | None, overrides: Sequence[str]) -
         f"{group}={name}",
     )
     there = f"there are: {', '.join(listed)}" if listed else "there is no such group of settings"
+    if group == "hydra/launcher" and name in LAUNCHER_EXTRAS:
+        return f'{given}: needs pip install "embedding-bench[{LAUNCHER_EXTRAS[name]}]" ({there})'
     return f"{given}: no {group} called {shown(name)}{nearest(name, listed)} ({there})"
 
 

@@ -64,8 +64,9 @@ def _said_in_a_line(call: Callable[Concatenate[Target, P], T]) -> Callable[Conca
         except BenchError:
             raise
         except ModuleNotFoundError as error:
+            extra = 'pip install "embedding-bench[server]"' if error.name == "psycopg2" else "install it"
             raise RequestError(
-                f"tracking.uri={target.shown}: needs the Python package {error.name}; install it"
+                f"tracking.uri={target.shown}: needs the Python package {error.name}; {extra}"
             ) from error
         except Exception as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
