@@ -11,13 +11,17 @@ from typing import Any, Self
 
 from bench import results
 from bench.errors import BenchError
-from bench.tracking import content, store
+from bench.tracking import content, lease, store
 from bench.tracking.process import Process
 from bench.tracking.target import Target, TrackingError, check
 
 _log = logging.getLogger(__name__)
 
 mlflow = Process()
+
+
+class Taken(BenchError):  # noqa: N818 - named as what it says
+    """An equal run is being trained on another machine."""
 
 
 def warm_up(target: Target) -> None:
@@ -58,8 +62,13 @@ class Run:
         Raises:
             TrackingError: the store cannot be opened or written to.
             RequestError: it cannot be used as it is: a driver is missing, the schema is another version's.
+            Taken: another machine began to train an equal run a moment earlier; this one is not there any more.
         """
-        return self._opened.result().run_id
+        opened = self._opened.result()
+        if opened.taken:
+            self._ended = True
+            raise Taken(f"an equal run is being trained on {opened.taken}")
+        return opened.run_id
 
     @property
     def run_id(self) -> str | None:
@@ -108,6 +117,7 @@ def start(
     target: Target,
     head: Mapping[str, Any],
     tags: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> Run:
     """Creates a run in MLflow, running until it is given a result.
 
@@ -116,6 +126,7 @@ def start(
         head: what is known of the result before training: ``settings``, ``embeddings``, ``strategy``,
             ``dataset``, ``seed``, ``fingerprint``, ``environment``.
         tags: further tags, such as ``mlflow.parentRunId``.
+        folder: the output folder of a run that this process trains; None for one that has been trained.
 
     Returns:
         The run, at once; the store is opened meanwhile.
@@ -127,6 +138,9 @@ def start(
     source = {"mlflow.source.name": "python -m bench.run", "mlflow.source.type": "LOCAL"}
     if commit := (head.get("environment") or {}).get("git_commit"):
         source["mlflow.source.git.commit"] = commit.partition("+")[0]
+    if folder is not None:
+        source[lease.PROCESS_TAG] = str(lease.Trainer.this())
+        source[lease.FOLDER_TAG] = str(folder.absolute())
     return Run(
         target,
         name,
