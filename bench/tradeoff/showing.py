@@ -6,7 +6,7 @@ import sys
 import textwrap
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import IO
+from typing import IO, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -14,7 +14,7 @@ from rich.table import Table
 from bench import results
 from bench.tradeoff import naming
 from bench.tradeoff.grouping import Comparable, Group, Tradeoff, Unfinished
-from bench.tradeoff.statistics import Statistic
+from bench.tradeoff.statistics import Statistic, finite
 
 NAME_WIDTH = 30
 """Longer names keep only the settings that differ within their strategy."""
@@ -123,8 +123,13 @@ def _difference(group: Group, baseline: Group | None) -> str:
     if group.delta.mean is not None:
         same = group.p_value is not None and group.p_value >= SIGNIFICANT
         return f"{group.delta.mean:+.4f}{' ~' if same else ''}"
-    mean, reference = (g.statistics["val_mae"].mean if g else None for g in (group, baseline))
-    return "-" if mean is None or reference is None else f"{mean - reference:+.4f} ?"
+    theirs = {run["seed"]: run.get("val_mae") for run in baseline.runs} if baseline else {}
+    one: list[tuple[Any, Any]] = [
+        (run.get("val_mae"), theirs[run["seed"]]) for run in group.runs if run["seed"] in theirs
+    ]
+    if len(one) == 1 and all(map(finite, one[0])):
+        return f"{one[0][0] - one[0][1]:+.4f} ?"
+    return "-"
 
 
 def _milliseconds(value: float | None) -> str:
@@ -178,7 +183,7 @@ def _of_differences(one: Comparable) -> Iterator[str]:
             f"(p >= {SIGNIFICANT}, t test, Holm's correction)."
         )
     if any(_difference(group, one.baseline).endswith("?") for group in one.groups):
-        yield "?: fewer than two seeds in common with full, so the difference is not tested."
+        yield "?: one seed in common with full, so the difference is not tested."
 
 
 def _of_times(one: Comparable) -> Iterator[str]:
