@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import io
 import json
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -361,3 +363,10 @@ def test_on_a_narrow_terminal_numbers_stay_whole(monkeypatch: pytest.MonkeyPatch
 
 def test_nothing_to_print() -> None:
     assert printed(tradeoff([])) == ""
+
+
+def test_imports_nothing_slow() -> None:
+    slow = "{'scipy', 'tensorflow', 'keras', 'mlflow', 'pandas'} & {name.partition('.')[0] for name in sys.modules}"
+    code = f"import sys, bench.tradeoff; print(*{slow})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
