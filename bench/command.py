@@ -116,6 +116,7 @@ def _main(
     for job in jobs:
         with explained(job, loader):
             composed = loader.load_sweep_config(cfg, job)
+            _refuse_inner_sweep(cfg, composed)
         check(composed, composed.hydra.runtime.choices, loader)
     if not sweep:
         check(cfg, cfg.hydra.runtime.choices, loader)
@@ -173,12 +174,22 @@ def _compose(overrides: Sequence[str], loader: Loader, multirun: bool) -> tuple[
 def _jobs(cfg: DictConfig) -> list[list[str]]:
     """The overrides of each job of a sweep; for a sweeper that finds them as it goes, those fixed for all."""
     params = OmegaConf.select(cfg, "hydra.sweeper.params") or {}
-    texts = [*(f"{key}={value}" for key, value in params.items()), *cfg.hydra.overrides.task]
+    # unresolved, as the sweeper takes them: ${seed} is each job's
+    given: Any = OmegaConf.to_container(cfg.hydra.overrides.task, resolve=False)
+    texts = [*(f"{key}={value}" for key, value in params.items()), *given]
     parsed = OverridesParser.create().parse_overrides(texts)
     if str(cfg.hydra.sweeper._target_).rpartition(".")[2] == BasicSweeper.__name__:
         batches: list[list[list[str]]] = BasicSweeper.split_arguments(parsed, None)
         return list(itertools.chain.from_iterable(batches))
     return [[override.input_line for override in parsed if not override.is_sweep_override()]]
+
+
+def _refuse_inner_sweep(sweep: DictConfig, job: DictConfig) -> None:
+    """Refuses a job that chooses an experiment with values to sweep: it would be one run without them."""
+    own = OmegaConf.select(job, "hydra.sweeper.params")
+    if own and own != OmegaConf.select(sweep, "hydra.sweeper.params"):
+        name = job.hydra.runtime.choices.experiment
+        raise RequestError(f"experiment={name}: a sweep itself; give it alone, as experiment={name}")
 
 
 def _show(engine: Any, options: argparse.Namespace, cfg: DictConfig) -> int:

@@ -31,7 +31,7 @@ NOT_DECIDING = (
 )
 """Settings, by dotted name, that change no number of a result; groups stand for all below them."""
 
-OTHER_CODE = ("tracking", "track", "report", "export", "results")
+OTHER_CODE = ("tracking", "track", "report", "export", "results", "tradeoff")
 """Modules and packages of ``bench`` that only send, show or convert results. All others count as deciding."""
 
 
