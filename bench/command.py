@@ -30,7 +30,7 @@ from hydra.core.utils import JobReturn, JobRuntime
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from bench import __version__, config
+from bench import __version__, config, tradeoff
 from bench.config import Loader, Settings, check, explained
 from bench.config.composing import CONFIG_NAME, opened
 from bench.errors import BenchError, RequestError
@@ -39,6 +39,9 @@ from bench.sweeps.board import SweepBoard
 from bench.usage import usage
 
 _SWEEP = "hydra.mode=MULTIRUN"
+
+SWEEP_CONFIG = "multirun.yaml"
+"""What Hydra writes into a sweep's folder before its first run."""
 
 
 def main(
@@ -130,7 +133,11 @@ def _main(
     if sweep:
         board = SweepBoard(jobs, live=_beside_each_other(cfg))
         command = shlex.join(["python", "-m", f"bench.{name}", *argv])
-        return _sweep(engine, run, [*overrides, *folder.overrides, _SWEEP], board, command)
+        try:
+            return _sweep(engine, run, [*overrides, *folder.overrides, _SWEEP], board, command)
+        except RequestError:
+            folder.discard(SWEEP_CONFIG)
+            raise
     return _run(engine, run, [*overrides, *folder.overrides], folder)
 
 
@@ -242,13 +249,18 @@ def _sweep(engine: Any, job: Job, overrides: list[str], board: SweepBoard, comma
 
 
 def report(outcomes: Mapping[int, Outcome]) -> int:
-    """Names a sweep's runs that did not finish, by number, and gives the sweep's exit code.
+    """Names a sweep's runs that did not finish, shows the trade-off of those that did, gives the exit code.
 
     A run that was refused for its budget is listed and is no failure.
     """
     for number, outcome in sorted(outcomes.items()):
         if outcome.message:
             print(f"run {number} ({' '.join(outcome.overrides)}) {outcome.status}: {outcome.message}")
+    trained = [
+        outcome.result for _, outcome in sorted(outcomes.items()) if outcome.result.get("val_mae") is not None
+    ]
+    if len(trained) > 1:
+        tradeoff.show(tradeoff.tradeoff(trained))
     failed = sorted(number for number, outcome in outcomes.items() if outcome.status == "failed")
     if not failed:
         return 0
@@ -293,10 +305,10 @@ class _Folder:
                 f"you may write, or give {self.key}=FOLDER"
             ) from error
 
-    def discard(self, log_name: str) -> None:
-        """Removes the folder of a refused run if it is ours and holds only what Hydra wrote."""
+    def discard(self, file: str) -> None:
+        """Removes the folder of what was refused if it is ours and holds only what Hydra wrote."""
         logging.shutdown()
-        if self.named_by_user or {path.name for path in self.path.iterdir()} - {".hydra", log_name}:
+        if self.named_by_user or {path.name for path in self.path.iterdir()} - {".hydra", file}:
             return
         shutil.rmtree(self.path, ignore_errors=True)
         for parent in self.path.absolute().parents:

@@ -154,7 +154,7 @@ def log_result(result: Mapping[str, Any], folder: Path, target: Target | None = 
     """Logs what an output folder holds, for a run whose store was out of reach.
 
     A run that the store knows by the result's ``run_id`` is completed; else one is made, and ``result.json``
-    gets its id. A run that was refused or skipped is not logged.
+    gets its id. Where the store has the result, or an equal finished run, nothing is done. A run that was refused or skipped is not logged.
 
     Args:
         result: the folder's ``result.json``.
@@ -173,6 +173,10 @@ def log_result(result: Mapping[str, Any], folder: Path, target: Target | None = 
     if target is None:
         tracking = (result.get("settings") or {}).get("tracking") or {}
         target = check(str(tracking.get("uri", "")), str(tracking.get("experiment", "")))
+    finished = result["fingerprint"] if result["status"] == results.Status.FINISHED else None
+    sent = mlflow.submit(store.find_sent, target, result.get("run_id"), finished).result()
+    if sent is not None:
+        return sent
     run = start(target, result)
     run_id = run.ready()
     if run_id != result.get("run_id"):

@@ -217,6 +217,20 @@ def find_result(target: Target, fingerprint: str, folder: Path) -> Found:
     return Found(None, tuple(unreadable), taken)
 
 
+@_said_in_a_line
+def find_sent(target: Target, run_id: str | None, fingerprint: str | None) -> str | None:
+    """The run that has a result already: the one of that id, or a finished one with this fingerprint."""
+    with _client(target) as client:
+        known = _known(client, run_id) if run_id else None
+        if known is not None:
+            return known.run_id if known.complete else None
+        experiment = client.get_experiment_by_name(target.experiment)
+        if experiment is None or not fingerprint:
+            return None
+        equal = _equal_runs(client, experiment.experiment_id, fingerprint)
+    return next((run.info.run_id for run in equal if run.info.status == "FINISHED"), None)
+
+
 def _left_in_folder(run: Any) -> dict[str, Any] | None:
     """The finished result that a run which is nobody's any more has left in its output folder, if it is here."""
     if not lease.is_leftover(run.data.tags):
@@ -302,7 +316,9 @@ def _experiment(target: Target, client: Any) -> str:
 
 def _known(client: Any, run_id: str) -> Opened | None:
     with contextlib.suppress(importlib.import_module("mlflow.exceptions").MlflowException):
-        return Opened(run_id, client.get_run(run_id).info.status == "FINISHED")
+        run = client.get_run(run_id)
+        # a run that failed without a result may still get it
+        return Opened(run_id, run.info.status in ("FINISHED", "FAILED") and "status" in run.data.tags)
     return None
 
 
