@@ -17,7 +17,7 @@ calls the functions of ``store``: ``warm_up`` and ``start`` return at once. What
 from bench.tracking.content import run_name
 from bench.tracking.finished import find_finished
 from bench.tracking.lease import claim
-from bench.tracking.run import Run, Taken, log_result, prepare, start, warm_up
+from bench.tracking.run import Run, Taken, log_result, prepare, shared, start, warm_up
 from bench.tracking.store import MODEL_SUMMARY
 from bench.tracking.target import Target, TrackingError, check
 
@@ -33,6 +33,7 @@ __all__ = [
     "log_result",
     "prepare",
     "run_name",
+    "shared",
     "start",
     "warm_up",
 ]  # fmt: skip

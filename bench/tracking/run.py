@@ -12,7 +12,7 @@ from typing import Any, Self
 from bench import results
 from bench.errors import BenchError
 from bench.tracking import content, lease, store
-from bench.tracking.process import Process
+from bench.tracking.process import ADDRESS_VARIABLE, Process
 from bench.tracking.target import Target, TrackingError, check
 
 _log = logging.getLogger(__name__)
@@ -27,6 +27,11 @@ class Taken(BenchError):  # noqa: N818 - named as what it says
 def warm_up(target: Target) -> None:
     """Begins to import what logging to ``target`` takes; returns at once."""
     mlflow.submit(store.import_mlflow, target)
+
+
+def shared() -> dict[str, str]:
+    """Environment variables with which other processes use this one's process for MLflow."""
+    return {ADDRESS_VARIABLE: mlflow.address()}
 
 
 def prepare(target: Target) -> None:
@@ -91,7 +96,8 @@ class Run:
                 arguments = (self.target, opened.run_id, dict(result), folder.absolute())
                 mlflow.submit(store.log_result, *arguments).result()
         except BenchError as error:
-            raise TrackingError(f"{error}; the result is kept in {folder / results.FILE}") from error
+            kept = f"the result is kept in {folder / results.FILE}; python -m bench.track {folder} sends it"
+            raise TrackingError(f"{error}; {kept}") from error
         self._ended = True
 
     def end(self, status: str) -> None:
@@ -154,7 +160,8 @@ def log_result(result: Mapping[str, Any], folder: Path, target: Target | None = 
     """Logs what an output folder holds, for a run whose store was out of reach.
 
     A run that the store knows by the result's ``run_id`` is completed; else one is made, and ``result.json``
-    gets its id. Where the store has the result, or an equal finished run, nothing is done. A run that was refused or skipped is not logged.
+    gets its id. Where the store has the result, or an equal finished run, nothing is done. A run that was
+    refused or skipped is not logged.
 
     Args:
         result: the folder's ``result.json``.

@@ -35,8 +35,8 @@ MODEL_SUMMARY = "model.txt"
 BATCH_PARAMS, BATCH_METRICS = 100, 900  # MLflow takes 100 parameters, 100 tags and 1,000 of all in a request
 LOCK_SECONDS = 120.0
 
-_open: dict[str, Target] = {}
-"""Runs that were opened here and have not ended."""
+_open: dict[str, tuple[Target, int]] = {}
+"""Runs that were opened here and have not ended: where, and in the thread of which process's calls."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def open_run(
             client.delete_run(opened.run_id)
             return opened
         if not opened.complete:
-            _open[opened.run_id] = target
+            _open[opened.run_id] = target, threading.get_ident()
             _start_heart()
         items = [entities.Param(key, value) for key, value in params.items()]
         for at in range(0, len(items), BATCH_PARAMS):
@@ -174,11 +174,12 @@ def end_run(target: Target, run_id: str, status: str) -> None:
     _open.pop(run_id, None)
 
 
-def end_all(status: str) -> None:
-    """Marks all runs that are still open, where their stores can be reached."""
-    for run_id, target in list(_open.items()):
-        with contextlib.suppress(BenchError):
-            end_run(target, run_id, status)
+def end_all(status: str, opened_by: int | None = None) -> None:
+    """Marks all runs that are still open, or those of one thread, where their stores can be reached."""
+    for run_id, (target, thread) in list(_open.items()):
+        if opened_by in (None, thread):
+            with contextlib.suppress(BenchError):
+                end_run(target, run_id, status)
 
 
 @_said_in_a_line
@@ -274,7 +275,7 @@ def _beat() -> None:
     """Renews the leases of the open runs, for as long as the process lives."""
     while True:
         time.sleep(lease.HEARTBEAT_SECONDS)
-        for run_id, target in list(_open.items()):
+        for run_id, (target, _) in list(_open.items()):
             with contextlib.suppress(Exception), _client(target) as client:  # the next one may get through
                 client.set_tag(run_id, lease.HEARTBEAT_TAG, str(time.time()))
 
