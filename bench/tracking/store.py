@@ -13,6 +13,7 @@ import shutil
 import tempfile
 import threading
 import time
+import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -287,7 +288,23 @@ def _client(target: Target, alone: bool = True) -> Iterator[Any]:
     if target.database is None and target.artifacts is not None:
         _try_to_connect(target)
     with exclusive(target) if alone else contextlib.nullcontext():
+        if alone and target.database is not None and not target.database.exists():
+            _make_database(target, target.database)
         yield importlib.import_module("mlflow.tracking").MlflowClient(tracking_uri=target.uri)
+
+
+def _make_database(target: Target, path: Path) -> None:
+    """Makes a SQLite store, whole or not at all: MLflow cannot take up one whose making broke off."""
+    new = path.with_name(f".{path.name}.new")
+    for left in (new, new.with_name(f"{new.name}-journal")):
+        left.unlink(missing_ok=True)
+    uri = "sqlite:///" + urllib.parse.quote(str(new), safe="/ :\\")
+    artifacts = target.artifacts or path.parent
+    store = importlib.import_module("mlflow.store.tracking.sqlalchemy_store").SqlAlchemyStore(
+        uri, artifacts.as_uri()
+    )
+    store.engine.dispose()
+    new.replace(path)
 
 
 @functools.cache

@@ -141,7 +141,8 @@ def test_a_folder_is_logged_later_once(target, client, folder):
     later = folder / "later"
     later.mkdir()
     settings = {**HEAD["settings"], "tracking": {"uri": "sqlite:///outputs/mlflow.db", "experiment": "e"}}
-    results.write(results.complete(status="finished", **{**HEAD, "settings": settings}, **NUMBERS), later)
+    head = {**HEAD, "settings": settings, "fingerprint": "later"}
+    results.write(results.complete(status="finished", **head, **NUMBERS), later)
 
     run_id = tracking.log_result(results.read(later), later)
     assert client.get_run(run_id).info.status == "FINISHED"
@@ -150,6 +151,9 @@ def test_a_folder_is_logged_later_once(target, client, folder):
 
     assert tracking.log_result(results.read(later), later) == run_id
     assert len(client.get_metric_history(run_id, "val_mae")) == 2  # not logged again
+
+    twin = {**results.read(later), "run_id": None}  # an equal run, of another folder
+    assert tracking.log_result(twin, later) == run_id
 
 
 def test_an_unfinished_run_is_completed_later(target, client, folder):
@@ -327,3 +331,20 @@ def test_a_server_that_goes_away(tmp_path, monkeypatch):
     assert results.read(tmp_path / "two")["run_id"] == left.run_id
     with pytest.raises(TrackingError, match="no server answers"):
         tracking.log_result(results.read(tmp_path / "two"), tmp_path / "two", tracking.check(target.uri, "e"))
+
+
+@pytest.mark.slow
+def test_a_kill_while_the_database_is_made_breaks_nothing(tmp_path):
+    target = tracking.check(f"sqlite:///{tmp_path}/runs.db")
+    code = f"from bench.tracking import check, store; store.prepare(check({target.uri!r}))"
+    new = tmp_path / ".runs.db.new"
+    for size in (1, 100_000, 400_000):  # the file grows while tables are made
+        child = subprocess.Popen([sys.executable, "-c", code])
+        while child.poll() is None and not (new.exists() and new.stat().st_size >= size):
+            time.sleep(0.005)
+        child.kill()
+        child.wait()
+        assert new.exists() and not target.database.exists()
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    assert target.database.exists() and not new.exists()
+    assert not (tmp_path / ".runs.db.new-journal").exists()
