@@ -66,7 +66,8 @@ def run(settings: Settings, output_dir: Path) -> dict[str, Any]:
                     results.write(result, output_dir)
                     return result
             try:
-                with machine.Presence() as presence:
+                room = results.reserved(output_dir, settings.training.epochs)
+                with machine.Presence() as presence, room:
                     return measure(settings, interactions, methods, head, clock, output_dir, target, presence)
             except tracking.Taken as taken:
                 log.warning("%s", taken)
@@ -91,30 +92,58 @@ def measure(
     tracking.prepare(target)
     with presence.computing():
         trainer = build(settings, interactions, methods, presence)
-    threads = settings.training.threads or machine.threads() or environment.cores()
-    head["environment"] = environment.describe(threads)
+    for field, updates in trainer.updates_by_field().items():
+        head["embeddings"][field]["table_updates"] = updates
+    head["environment"] = environment.describe(settings.training.threads or machine.threads())
+    measured: dict[str, Any] = {}
+    failure = None
     with tracking.start(target, head, folder=output_dir) as logged:
         try:
             measured = train(settings, trainer, clock, output_dir, logged.ready, presence)
+            head["environment"].update(measured.pop("environment"))
+            # Written before anything is sent or saved: a server that is gone or a full disk loses no result.
+            kept = results.complete(status=results.Status.FINISHED, **head, **measured, **clock.seconds())
+            results.write(kept, output_dir)
+            save(settings, trainer, output_dir)
         except RunFailed as error:
-            failure = {"status": results.Status.FAILED, "error": str(error), "run_id": logged.run_id}
-            failed = results.complete(**failure, **head, **clock.seconds())
-            results.write(failed, output_dir)
-            try:
-                logged.log_result(failed, output_dir)
-            except tracking.TrackingError as lost:
-                log.warning("%s", lost)
-            raise error
-        for field, updates in measured.pop("table_updates").items():
-            head["embeddings"][field]["table_updates"] = updates
-        head["environment"].update(measured.pop("environment"))
-        # Written before anything is sent: a server that has gone away loses no result.
-        finished = {"status": results.Status.FINISHED, **head, **measured}
-        results.write(results.complete(**finished, **clock.seconds()), output_dir)
-        result = results.complete(**finished, run_id=logged.run_id, **clock.seconds())
+            failure = error
+        result = results.complete(
+            status=results.Status.FAILED if failure else results.Status.FINISHED,
+            error=str(failure) if failure else None,
+            run_id=logged.run_id,
+            **head,
+            **measured,
+            **clock.seconds(),
+        )
         results.write(result, output_dir)
-        logged.log_result(result, output_dir)
+        try:
+            logged.log_result(result, output_dir)
+        except tracking.TrackingError as lost:
+            if failure is None:
+                raise
+            log.warning("%s", lost)
+    if failure:
+        raise failure
     return result
+
+
+def save(settings: Settings, trainer: Trainer, output_dir: Path) -> None:
+    """Leaves the weights where they are asked for.
+
+    Raises:
+        RunFailed: they cannot be written.
+    """
+    from safetensors import SafetensorError
+
+    from bench.training.weights import save_weights
+
+    if settings.save_weights:
+        try:
+            save_weights(trainer.model, output_dir)
+        except (OSError, SafetensorError) as error:
+            raise RunFailed(
+                f"{results.WEIGHTS} cannot be written ({error}); the numbers are in {output_dir / results.FILE}"
+            ) from error
 
 
 def used(method: Method[Any]) -> dict[str, Any]:
@@ -192,7 +221,6 @@ def train(
     from bench.embeddings.layer import embedding_layers
     from bench.training.lookup import time_lookup
     from bench.training.progress import ProgressReport
-    from bench.training.weights import save_weights
 
     model, training = trainer.model, settings.training
     (output_dir / tracking.MODEL_SUMMARY).write_text(models.summary(model), encoding="utf-8")
@@ -203,8 +231,6 @@ def train(
         history = trainer.fit(report)
     for phase in ("compile", "train", "eval"):
         clock.add(phase, getattr(history, f"{phase}_s"))
-    if settings.save_weights:
-        save_weights(model, output_dir)
     chunks, at_once = history.chunks, max(presence.most, presence.look())
     layers = {layer.method.vocabulary.name: layer for layer in embedding_layers(model)}
     if settings.timing:
@@ -227,7 +253,6 @@ def train(
         **timing.step_statistics(chunks),
         "lookup_us": lookup_us,
         "peak_rss_bytes": memory.peak_rss_bytes(),
-        "table_updates": trainer.updates_by_field(),
         "environment": {"gpu": backend.gpu_name(), "jobs": at_once},
     }
 

@@ -177,9 +177,7 @@ def test_runs_that_do_not_fit_into_memory_are_refused(commands: Commands) -> Non
     )
     assert done.code == 2
     line = error_line(done)
-    assert (
-        "hydra.launcher.n_jobs=60: 60 x 1." in line and "GiB are free; give hydra.launcher.n_jobs=" in line
-    )
+    assert "hydra.launcher.n_jobs=60: 60 x 1." in line and "GiB are free; give hydra.launcher.n_jobs=" in line
     assert not (commands.cwd / "outputs").exists()
 
 
