@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import tempfile
@@ -54,6 +55,7 @@ def start(seed: int, threads: int | None) -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
+    first = "tensorflow" not in sys.modules
     # Keras takes them along where they are installed, for wrappers and plots: a third of the time it takes.
     with quiet(), absent("sklearn", "matplotlib"):
         import keras
@@ -75,6 +77,8 @@ def start(seed: int, threads: int | None) -> None:
         for gpu in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(gpu, True)
         tf.zeros(1)  # devices are set up now, while nothing they say is shown
+    if first:
+        gc.freeze()  # what was imported stays: forgetting an earlier run need not look through it
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
 

@@ -30,7 +30,7 @@ from hydra.core.utils import JobReturn, JobRuntime
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from bench import __version__, config
+from bench import __version__, config, tradeoff
 from bench.config import Loader, Settings, check, explained
 from bench.config.composing import CONFIG_NAME, opened
 from bench.errors import BenchError, RequestError
@@ -40,6 +40,9 @@ from bench.sweeps.board import SweepBoard
 from bench.usage import usage
 
 _SWEEP = "hydra.mode=MULTIRUN"
+
+SWEEP_CONFIG = "multirun.yaml"
+"""What Hydra writes into a sweep's folder before its first run."""
 
 
 def main(
@@ -117,6 +120,7 @@ def _main(
     for job in jobs:
         with explained(job, loader):
             composed = loader.load_sweep_config(cfg, job)
+            _refuse_inner_sweep(cfg, composed)
         check(composed, composed.hydra.runtime.choices, loader)
     if not sweep:
         check(cfg, cfg.hydra.runtime.choices, loader)
@@ -132,8 +136,12 @@ def _main(
     if sweep:
         board = SweepBoard(jobs, live=_beside_each_other(cfg))
         command = shlex.join(["python", "-m", f"bench.{name}", *argv])
-        with cluster.lost_jobs_listed(launcher):
-            return _sweep(engine, run, [*overrides, *folder.overrides, _SWEEP], board, command)
+        try:
+            with cluster.lost_jobs_listed(launcher):
+                return _sweep(engine, run, [*overrides, *folder.overrides, _SWEEP], board, command)
+        except RequestError:
+            folder.discard(SWEEP_CONFIG)
+            raise
     return _run(engine, run, [*overrides, *folder.overrides], folder)
 
 
@@ -177,12 +185,22 @@ def _compose(overrides: Sequence[str], loader: Loader, multirun: bool) -> tuple[
 def _jobs(cfg: DictConfig) -> list[list[str]]:
     """The overrides of each job of a sweep; for a sweeper that finds them as it goes, those fixed for all."""
     params = OmegaConf.select(cfg, "hydra.sweeper.params") or {}
-    texts = [*(f"{key}={value}" for key, value in params.items()), *cfg.hydra.overrides.task]
+    # unresolved, as the sweeper takes them: ${seed} is each job's
+    given: Any = OmegaConf.to_container(cfg.hydra.overrides.task, resolve=False)
+    texts = [*(f"{key}={value}" for key, value in params.items()), *given]
     parsed = OverridesParser.create().parse_overrides(texts)
     if str(cfg.hydra.sweeper._target_).rpartition(".")[2] == BasicSweeper.__name__:
         batches: list[list[list[str]]] = BasicSweeper.split_arguments(parsed, None)
         return list(itertools.chain.from_iterable(batches))
     return [[override.input_line for override in parsed if not override.is_sweep_override()]]
+
+
+def _refuse_inner_sweep(sweep: DictConfig, job: DictConfig) -> None:
+    """Refuses a job that chooses an experiment with values to sweep: it would be one run without them."""
+    own = OmegaConf.select(job, "hydra.sweeper.params")
+    if own and own != OmegaConf.select(sweep, "hydra.sweeper.params"):
+        name = job.hydra.runtime.choices.experiment
+        raise RequestError(f"experiment={name}: a sweep itself; give it alone, as experiment={name}")
 
 
 def _show(engine: Any, options: argparse.Namespace, cfg: DictConfig) -> int:
@@ -235,13 +253,18 @@ def _sweep(engine: Any, job: Job, overrides: list[str], board: SweepBoard, comma
 
 
 def report(outcomes: Mapping[int, Outcome]) -> int:
-    """Names a sweep's runs that did not finish, by number, and gives the sweep's exit code.
+    """Names a sweep's runs that did not finish, shows the trade-off of those that did, gives the exit code.
 
     A run that was refused for its budget is listed and is no failure.
     """
     for number, outcome in sorted(outcomes.items()):
         if outcome.message:
             print(f"run {number} ({' '.join(outcome.overrides)}) {outcome.status}: {outcome.message}")
+    trained = [
+        outcome.result for _, outcome in sorted(outcomes.items()) if outcome.result.get("val_mae") is not None
+    ]
+    if len(trained) > 1:
+        tradeoff.show(tradeoff.tradeoff(trained))
     failed = sorted(number for number, outcome in outcomes.items() if outcome.status == "failed")
     if not failed:
         return 0
@@ -286,10 +309,10 @@ class _Folder:
                 f"you may write, or give {self.key}=FOLDER"
             ) from error
 
-    def discard(self, log_name: str) -> None:
-        """Removes the folder of a refused run if it is ours and holds only what Hydra wrote."""
+    def discard(self, file: str) -> None:
+        """Removes the folder of what was refused if it is ours and holds only what Hydra wrote."""
         logging.shutdown()
-        if self.named_by_user or {path.name for path in self.path.iterdir()} - {".hydra", log_name}:
+        if self.named_by_user or {path.name for path in self.path.iterdir()} - {".hydra", file}:
             return
         shutil.rmtree(self.path, ignore_errors=True)
         for parent in self.path.absolute().parents:

@@ -31,8 +31,11 @@ NOT_DECIDING = (
 )
 """Settings, by dotted name, that change no number of a result; groups stand for all below them."""
 
-OTHER_CODE = ("tracking", "track", "report", "export", "results")
-"""Modules and packages of ``bench`` that only send, show or convert results. All others count as deciding."""
+OTHER_CODE = (
+    "command", "jobs", "usage", "sweeps", "tradeoff",
+    "tracking", "track", "report", "export", "results",
+)  # fmt: skip
+"""Modules and packages of ``bench`` that start runs, or send, show or convert results. All others count as deciding."""
 
 
 def canonical(value: Any) -> str:

@@ -77,6 +77,9 @@ class Job:
 
     def __call__(self, cfg: DictConfig) -> Outcome:
         """The run's outcome; only an interrupt is raised."""
+        logging.raiseExceptions = (
+            False  # a log file on a full disk is no reason for tracebacks on the terminal
+        )
         node = HydraConfig.get()
         in_sweep = node.mode == RunMode.MULTIRUN
         if in_sweep and self.board is not None:

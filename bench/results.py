@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any
@@ -19,6 +20,9 @@ from rich.table import Table
 from bench.errors import RequestError
 
 FILE = "result.json"
+
+RESERVED, RESERVED_BYTES, RESERVED_BYTES_AN_EPOCH = ".reserved", 1 << 16, 1 << 10
+"""A file that holds the room for a result while a run trains, so that a disk that fills up loses none."""
 
 WEIGHTS = "weights.safetensors"
 """A trained model's variables, beside the result where they are asked for."""
@@ -99,6 +103,28 @@ def _finite(value: Any, name: str, invalid: list[str]) -> Any:
     return value
 
 
+@contextmanager
+def reserved(folder: Path, epochs: int) -> Iterator[None]:
+    """Holds room on the disk for the result of a run; ``write`` gives it free.
+
+    Raises:
+        RequestError: the folder cannot be written to, or the disk is full already.
+    """
+    path = folder / RESERVED
+    try:
+        try:
+            with path.open("wb") as file:
+                file.write(bytes(RESERVED_BYTES + epochs * RESERVED_BYTES_AN_EPOCH))
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise RequestError(
+                f"{folder}: cannot be written to ({error.strerror}); free some space, or start in another folder"
+            ) from error
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
 def write(result: Mapping[str, Any], folder: Path) -> Path:
     """Writes ``result.json`` into ``folder``, whole or not at all, also through a crash or a full disk.
 
@@ -108,6 +134,7 @@ def write(result: Mapping[str, Any], folder: Path) -> Path:
     """
     text = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     path = folder / FILE
+    (folder / RESERVED).unlink(missing_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{FILE}.", dir=folder)  # the same folder: replace needs one disk
     temporary = Path(name)
     try:

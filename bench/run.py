@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from bench.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
+
+TIMING_SECONDS = 1.0
+"""How long steps are timed alone under ``timing=true``."""
 
 
 def run(settings: Settings, output_dir: Path) -> dict[str, Any]:
@@ -53,37 +57,93 @@ def run(settings: Settings, output_dir: Path) -> dict[str, Any]:
         "fingerprint": fingerprint(deciding(settings, methods), interactions.digest),
         **memory.embedding_memory(methods),
     }
-    found = tracking.find_finished(target, head["fingerprint"], output_dir) if settings.resume else None
-    if found is not None:
-        result = results.complete(**{**found, "status": results.Status.SKIPPED})
-        results.write(result, output_dir)
-        return result
-    tracking.prepare(target)
-    trainer = build(settings, interactions, methods)
-    threads = settings.training.threads or machine.threads() or environment.cores()
-    head["environment"] = environment.describe(threads)
-    with tracking.start(target, head) as logged:
-        try:
-            measured = train(settings, trainer, clock, output_dir, logged.ready)
-        except RunFailed as error:
-            failure = {"status": results.Status.FAILED, "error": str(error), "run_id": logged.run_id}
-            failed = results.complete(**failure, **head, **clock.seconds())
-            results.write(failed, output_dir)
+    while True:
+        with tracking.claim(target, head["fingerprint"]) if settings.resume else nullcontext():
+            if settings.resume:
+                found = tracking.find_finished(target, head["fingerprint"], output_dir)
+                if found is not None:
+                    result = results.complete(**{**found, "status": results.Status.SKIPPED})
+                    results.write(result, output_dir)
+                    return result
             try:
-                logged.log_result(failed, output_dir)
-            except tracking.TrackingError as lost:
-                log.warning("%s", lost)
-            raise error
-        for field, updates in measured.pop("table_updates").items():
-            head["embeddings"][field]["table_updates"] = updates
-        head["environment"]["gpu"] = measured.pop("gpu")
-        # Written before anything is sent: a server that has gone away loses no result.
-        finished = {"status": results.Status.FINISHED, **head, **measured}
-        results.write(results.complete(**finished, **clock.seconds()), output_dir)
-        result = results.complete(**finished, run_id=logged.run_id, **clock.seconds())
+                room = results.reserved(output_dir, settings.training.epochs)
+                with machine.Presence() as presence, room:
+                    return measure(settings, interactions, methods, head, clock, output_dir, target, presence)
+            except tracking.Taken as taken:
+                log.warning("%s", taken)
+
+
+def measure(
+    settings: Settings,
+    interactions: data.Interactions,
+    methods: Mapping[str, Method[Any]],
+    head: dict[str, Any],
+    clock: timing.Stopwatch,
+    output_dir: Path,
+    target: tracking.Target,
+    presence: machine.Presence,
+) -> dict[str, Any]:
+    """Builds, trains, measures and logs a run that has not finished before; returns its result.
+
+    Raises:
+        RunFailed: a number that is none; its result has been written and logged.
+        BenchError: what else went wrong.
+    """
+    tracking.prepare(target)
+    with presence.computing():
+        trainer = build(settings, interactions, methods, presence)
+    for field, updates in trainer.updates_by_field().items():
+        head["embeddings"][field]["table_updates"] = updates
+    head["environment"] = environment.describe(settings.training.threads or machine.threads())
+    measured: dict[str, Any] = {}
+    failure = None
+    with tracking.start(target, head, folder=output_dir) as logged:
+        try:
+            measured = train(settings, trainer, clock, output_dir, logged.ready, presence)
+            head["environment"].update(measured.pop("environment"))
+            # Written before anything is sent or saved: a server that is gone or a full disk loses no result.
+            kept = results.complete(status=results.Status.FINISHED, **head, **measured, **clock.seconds())
+            results.write(kept, output_dir)
+            save(settings, trainer, output_dir)
+        except RunFailed as error:
+            failure = error
+        result = results.complete(
+            status=results.Status.FAILED if failure else results.Status.FINISHED,
+            error=str(failure) if failure else None,
+            run_id=logged.run_id,
+            **head,
+            **measured,
+            **clock.seconds(),
+        )
         results.write(result, output_dir)
-        logged.log_result(result, output_dir)
+        try:
+            logged.log_result(result, output_dir)
+        except tracking.TrackingError as lost:
+            if failure is None:
+                raise
+            log.warning("%s", lost)
+    if failure:
+        raise failure
     return result
+
+
+def save(settings: Settings, trainer: Trainer, output_dir: Path) -> None:
+    """Leaves the weights where they are asked for.
+
+    Raises:
+        RunFailed: they cannot be written.
+    """
+    from safetensors import SafetensorError
+
+    from bench.training.weights import save_weights
+
+    if settings.save_weights:
+        try:
+            save_weights(trainer.model, output_dir)
+        except (OSError, SafetensorError) as error:
+            raise RunFailed(
+                f"{results.WEIGHTS} cannot be written ({error}); the numbers are in {output_dir / results.FILE}"
+            ) from error
 
 
 def used(method: Method[Any]) -> dict[str, Any]:
@@ -119,7 +179,12 @@ def deciding(settings: Settings, methods: Mapping[str, Method[Any]]) -> Mapping[
     return settings.values
 
 
-def build(settings: Settings, interactions: data.Interactions, methods: Mapping[str, Method[Any]]) -> Trainer:
+def build(
+    settings: Settings,
+    interactions: data.Interactions,
+    methods: Mapping[str, Method[Any]],
+    presence: machine.Presence,
+) -> Trainer:
     """The model over the methods' embeddings, and what will train it; TensorFlow is imported here."""
     from bench import backend
 
@@ -133,7 +198,7 @@ def build(settings: Settings, interactions: data.Interactions, methods: Mapping[
         for field, method in methods.items()
     }
     model = models.build(settings.model, layers, interactions.label_range, interactions.dense_dim)
-    trainer = Trainer(model, interactions, settings.training, settings.seed)
+    trainer = Trainer(model, interactions, settings.training, settings.seed, turn=presence.computing)
     if trainer.table_updates != settings.training.table_updates:
         log.warning("training.optimizer=%s as set has no form for rows: tables are updated whole (dense)",
                     settings.training.optimizer)  # fmt: skip
@@ -146,6 +211,7 @@ def train(
     clock: timing.Stopwatch,
     output_dir: Path,
     before_training: Callable[[], object],
+    presence: machine.Presence,
 ) -> dict[str, Any]:
     """Trains, and returns the measured part of the result.
 
@@ -155,20 +221,25 @@ def train(
     from bench.embeddings.layer import embedding_layers
     from bench.training.lookup import time_lookup
     from bench.training.progress import ProgressReport
-    from bench.training.weights import save_weights
 
     model, training = trainer.model, settings.training
     (output_dir / tracking.MODEL_SUMMARY).write_text(models.summary(model), encoding="utf-8")
     with ProgressReport(training.epochs, trainer.batches.steps, shown=training.progress) as report:
-        trainer.compile()
+        with presence.computing():
+            trainer.compile()
         before_training()
         history = trainer.fit(report)
     for phase in ("compile", "train", "eval"):
         clock.add(phase, getattr(history, f"{phase}_s"))
-    if settings.save_weights:
-        save_weights(model, output_dir)
-    last = history.epochs[-1]
+    chunks, at_once = history.chunks, max(presence.most, presence.look())
     layers = {layer.method.vocabulary.name: layer for layer in embedding_layers(model)}
+    if settings.timing:
+        with presence.alone():
+            chunks, at_once = trainer.time_steps(TIMING_SECONDS), 1
+            lookup_us = time_lookup(layers, trainer.data.evaluation, training.batch_size, training.jit)
+    else:
+        lookup_us = time_lookup(layers, trainer.data.evaluation, training.batch_size, training.jit)
+    last = history.epochs[-1]
     methods = {field: layer.method for field, layer in layers.items()}
     in_embeddings = {id(v) for layer in layers.values() for v in layer.variables}
     others = [v for v in model.variables if id(v) not in in_embeddings]
@@ -179,11 +250,10 @@ def train(
         "optimizer_bytes": trainer.optimizer_bytes,
         **{key: value for key, value in last.items() if key in results.METRICS},
         "history": {key: [epoch[key] for epoch in history.epochs] for key in last},
-        **timing.step_statistics(history.chunks),
-        "lookup_us": time_lookup(layers, trainer.data.evaluation, training.batch_size, training.jit),
+        **timing.step_statistics(chunks),
+        "lookup_us": lookup_us,
         "peak_rss_bytes": memory.peak_rss_bytes(),
-        "table_updates": trainer.updates_by_field(),
-        "gpu": backend.gpu_name(),
+        "environment": {"gpu": backend.gpu_name(), "jobs": at_once},
     }
 
 

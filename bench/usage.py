@@ -21,7 +21,8 @@ examples:
   python -m bench.run dataset=movielens_1m strategy=md training.epochs=5
   python -m bench.run embedding@embeddings.item=md embeddings.item.block_dims=[64,32,16]
   python -m bench.run experiment=recipe_memory_efficient
-  python -m bench.run -m strategy=full,qr,md,qr_md seed=0,1,2"""
+  python -m bench.run -m strategy=full,qr,md,qr_md seed=0,1,2
+  python -m bench.run experiment=sweep_buckets dataset=synthetic seed=0"""
 
 _TAIL = """\
 options:

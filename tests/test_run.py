@@ -61,7 +61,7 @@ def test_each_field_says_its_method_and_sizes_as_used(good: Done) -> None:
 def test_environment_says_where_the_times_come_from(good: Done) -> None:
     environment = good.result["environment"]
     assert {"processor", "threads", "jobs", "python", "numpy", "keras", "tensorflow"} <= set(environment)
-    assert environment["jobs"] == 1 and environment["threads"] >= 1
+    assert environment["jobs"] >= 1 and environment["threads"] >= 1
     assert all(environment[name] for name in ("processor", "python", "numpy", "keras", "tensorflow"))
 
 

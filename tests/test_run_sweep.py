@@ -7,6 +7,8 @@ import re
 import pytest
 from commands import Commands, Done, client_of, error_line, logged_runs, result_in
 
+from bench.tradeoff import tradeoff
+
 # SQLAlchemy's, of MLflow's models
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload``:DeprecationWarning")
 
@@ -62,6 +64,18 @@ def test_every_job_of_a_sweep_is_left_a_result(commands: Commands) -> None:
     done = commands.small("-m", "strategy=qr", "budget=0.0001,0.5")
     assert (done.code, done.err.count("error:")) == (0, 0)  # a refused point is listed and is no failure
     assert [result["status"] for result in done.results] == ["refused", "finished"]
+
+
+@pytest.mark.slow
+def test_ready_sweep_is_one_word_and_gives_a_trade_off(commands: Commands) -> None:
+    given = ("dataset=synthetic", "num_buckets=20,40", "seed=0,1", "training.epochs=1")
+    done = commands.small("experiment=sweep_buckets", *given)
+    assert done.code == 0, done.err
+    groups = tradeoff(done.results).groups
+    assert [(group.strategy, group.seeds) for group in groups] == [("qr", [0, 1])] * 2
+    assert [group.embeddings["item"]["num_buckets"] for group in groups] == [40, 20]
+    assert all(group.statistics["val_mae"].ci95 for group in groups)
+    assert any(group.pareto for group in groups)
 
 
 def _has_result(folder) -> bool:

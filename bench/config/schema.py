@@ -129,6 +129,7 @@ class Globals:
     budget: Annotated[float, Range(above=0, high=1)] | None
     resume: bool
     save_weights: bool
+    timing: bool
     data_dir: str
     strategy: str
 
@@ -143,6 +144,7 @@ class Settings:
         budget: bytes to serve the embeddings as a share of the full tables, or None.
         resume: an equal finished run is not trained again.
         save_weights: leave the weights beside the result.
+        timing: time steps and lookups once more while no other run computes.
         data_dir: folder of archives and prepared data.
         strategy: the chosen strategy's name.
         dataset: the data set's settings, a plain nested dict.
@@ -159,6 +161,7 @@ class Settings:
     budget: float | None
     resume: bool
     save_weights: bool
+    timing: bool
     data_dir: Path
     strategy: str
     dataset: Mapping[str, Any]

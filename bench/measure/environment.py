@@ -66,18 +66,18 @@ def _output(*command: str) -> str:
     return ran.stdout.strip()
 
 
-def describe(threads: int, jobs: int = 1, gpu: str | None = None) -> dict[str, Any]:
+def describe(threads: int | None = None, jobs: int = 1, gpu: str | None = None) -> dict[str, Any]:
     """What a result's numbers, its times above all, depend on beside the settings.
 
     Args:
-        threads: how many the run computes with.
+        threads: how many the run computes with; None for one a core.
         jobs: runs going on at once on this machine, this one included.
         gpu: the accelerator's name, None for the processor alone.
     """
     return {
         "processor": processor(),
         "cores": cores(),
-        "threads": threads,
+        "threads": threads or cores(),
         "jobs": jobs,
         "gpu": gpu,
         "platform": platform.platform(),

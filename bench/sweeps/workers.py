@@ -22,6 +22,7 @@ from hydra.core.utils import JobReturn, JobRuntime, JobStatus, run_job, setup_gl
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
+from bench import tracking
 from bench.config.composing import HYDRA_VERSION_BASE
 from bench.jobs import Job, Outcome, line, lost
 from bench.measure.machine import THREADS_VARIABLE
@@ -35,11 +36,11 @@ class Worker:
 
     Args:
         log_file: what the process prints goes to its end.
-        threads: that a run computes with unless its settings say.
+        environment: variables that are set in it.
     """
 
-    def __init__(self, log_file: Path, threads: int) -> None:
-        self._pool = ProcessPoolExecutor(1, get_context("spawn"), _begin, (str(log_file), threads))
+    def __init__(self, log_file: Path, environment: Mapping[str, str]) -> None:
+        self._pool = ProcessPoolExecutor(1, get_context("spawn"), _begin, (str(log_file), dict(environment)))
         self._pid = self._pool.submit(os.getpid)
 
     def submit(self, *arguments: Any) -> Future[Outcome]:
@@ -92,7 +93,10 @@ def run_all(
         number, own = next(waiting, (None, ()))
         if number is None:
             return
-        arguments = number, list(own), context, config, job
+        composed = context.config_loader.load_sweep_config(config, list(own))
+        with open_dict(composed):
+            composed.hydra.job.id = composed.hydra.job.num = number
+        arguments = composed, context, job
         try:
             future = worker.submit(*arguments)
         except BrokenProcessPool:  # it was killed between two jobs
@@ -104,7 +108,7 @@ def run_all(
 
     def replaced(worker: Worker) -> Worker:
         worker.close()
-        team.append(Worker(folder / "workers.log", threads))
+        team.append(Worker(folder / "workers.log", environment))
         return team[-1]
 
     def end(future: Future[Outcome]) -> Worker:
@@ -123,7 +127,8 @@ def run_all(
             job.board.ended(number, outcome)
         return worker
 
-    team = [Worker(folder / "workers.log", threads) for _ in range(min(workers, len(overrides)))]
+    environment = {THREADS_VARIABLE: str(threads), **tracking.shared()}
+    team = [Worker(folder / "workers.log", environment) for _ in range(min(workers, len(overrides)))]
     with _ended_at_last(busy, team):
         for worker in team:
             begin(worker)
@@ -160,19 +165,20 @@ def _ended_at_last(
             worker.close()
 
 
-def run_one(
-    number: int, overrides: list[str], context: HydraContext, config: DictConfig, job: Job
-) -> Outcome:
-    """One job, in a worker."""
+def run_one(config: DictConfig, context: HydraContext, job: Job) -> Outcome:
+    """One job, in a worker.
+
+    Args:
+        config: the job's, composed.
+        context: Hydra's.
+        job: the run.
+    """
     signal.signal(signal.SIGINT, _interrupted)
     try:
         version.setbase(HYDRA_VERSION_BASE)
         setup_globals()
         JobRuntime.instance().set("name", str(config.hydra.job.name))  # composing reads it
-        composed = context.config_loader.load_sweep_config(config, overrides)
-        with open_dict(composed):
-            composed.hydra.job.id = composed.hydra.job.num = number
-        returned = run_job(job, composed, "hydra.sweep.dir", "hydra.sweep.subdir", context)
+        returned = run_job(job, config, "hydra.sweep.dir", "hydra.sweep.subdir", context)
         outcome: Outcome = returned.return_value
         return outcome
     finally:
@@ -184,10 +190,10 @@ def _interrupted(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _begin(log_file: str, threads: int) -> None:
+def _begin(log_file: str, environment: Mapping[str, str]) -> None:
     """What a worker does first."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # between jobs, the parent decides
-    os.environ[THREADS_VARIABLE] = str(threads)
+    os.environ.update(environment)
     with open(log_file, "ab") as file:  # noqa: PTH123 - for its descriptor
         for stream in (sys.stdout, sys.stderr):
             stream.flush()

@@ -8,27 +8,32 @@ calls the functions of ``store``: ``warm_up`` and ``start`` return at once. What
 - metrics: the measured numbers of ``result.json`` by their names. What is nested has a dotted name
   (``bytes.tables``), lists are numbered from 01 (``val_mae_by_decile.01``). What ``history`` has is logged by
   epoch, steps 1, 2, ...; all else once, at step 0;
-- tags: ``fingerprint``, ``dataset``, ``strategy``, ``status``, ``error`` and ``environment.NAME``;
+- tags: ``fingerprint``, ``dataset``, ``strategy``, ``status``, ``error`` and ``environment.NAME``; ``process``,
+  ``heartbeat`` and ``output_dir`` say who trains it, ``leftover`` that nobody does any more;
 - artifacts: ``config.yaml`` (all settings, resolved), ``history.csv``, ``model.txt``, ``result.json``, and
   ``weights.safetensors`` where it was asked for.
 """
 
 from bench.tracking.content import run_name
 from bench.tracking.finished import find_finished
-from bench.tracking.run import Run, log_result, prepare, start, warm_up
+from bench.tracking.lease import claim
+from bench.tracking.run import Run, Taken, log_result, prepare, shared, start, warm_up
 from bench.tracking.store import MODEL_SUMMARY
 from bench.tracking.target import Target, TrackingError, check
 
 __all__ = [
     "MODEL_SUMMARY",
     "Run",
+    "Taken",
     "Target",
     "TrackingError",
     "check",
+    "claim",
     "find_finished",
     "log_result",
     "prepare",
     "run_name",
+    "shared",
     "start",
     "warm_up",
 ]  # fmt: skip

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
-from bench.tracking import store
+from bench.tracking import lease, store
 from bench.tracking.run import mlflow
 from bench.tracking.target import Target
 
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 def find_finished(target: Target, fingerprint: str, folder: Path) -> dict[str, Any] | None:
     """The result of the latest finished run with this fingerprint, or None; its weights go into ``folder``.
 
+    Where another machine trains an equal run, its result is waited for. Runs that were killed are marked so.
+
     A run whose ``result.json``, or weights where it saved them, cannot be had does not count: it is trained again.
 
     Raises:
@@ -25,10 +28,17 @@ def find_finished(target: Target, fingerprint: str, folder: Path) -> dict[str, A
     """
     if target.database is not None and not _may_hold(target.database, fingerprint):
         return None
-    found = mlflow.submit(store.find_result, target, fingerprint, folder.absolute()).result()
-    for line in found.unreadable:
-        log.warning("%s", line)
-    return found.result
+    said = ""
+    while True:
+        found = mlflow.submit(store.find_result, target, fingerprint, folder.absolute()).result()
+        for line in found.unreadable:
+            log.warning("%s", line)
+        if found.result is not None or found.taken is None:
+            return found.result
+        if found.taken != said:
+            said = found.taken
+            log.warning("an equal run is being trained on %s: waiting for its result", said)
+        time.sleep(lease.HEARTBEAT_SECONDS)
 
 
 def _may_hold(database: Path, fingerprint: str) -> bool:

@@ -1,7 +1,8 @@
 """MLflow's process: a child that imports MLflow, and calls it in the order it is asked to.
 
 TensorFlow and MLflow take seconds to import, one at a time in one interpreter. Apart, they are imported together,
-the memory of MLflow is not the run's, and somebody is left to mark the run of a process that was killed.
+the memory of MLflow is not the run's, and somebody is left to mark the run of a process that was killed. Runs beside
+each other share the one of the process that started them.
 """
 
 from __future__ import annotations
@@ -9,20 +10,27 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
+from multiprocessing import Pipe
+from multiprocessing.connection import Client, Connection, Listener
 from queue import SimpleQueue
 from typing import Any, NoReturn, TypeVar
 
 from bench.tracking.target import TrackingError
 
 T = TypeVar("T")
+
+ADDRESS_VARIABLE = "BENCH_MLFLOW_PROCESS"
+"""Environment variable: where another process's MLflow process listens."""
+
+_turn = threading.Lock()
 
 
 class Process:
@@ -32,6 +40,7 @@ class Process:
         self._calls: SimpleQueue[tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._child: subprocess.Popen[bytes] | None = None
+        self._link: Connection[Any, Any] | None = None
         atexit.register(self._leave)
 
     def submit(self, call: Callable[..., T], *arguments: Any) -> Future[T]:
@@ -52,6 +61,10 @@ class Process:
             self._thread.start()
         return future
 
+    def address(self) -> str:
+        """Where the child listens from now on; processes with it in ``ADDRESS_VARIABLE`` need no child of their own."""
+        return self.submit(listen).result()
+
     def _work(self) -> None:
         while True:
             future, call, arguments = self._calls.get()
@@ -61,53 +74,91 @@ class Process:
                 future.set_exception(error)
 
     def _call(self, call: Callable[..., T], arguments: tuple[Any, ...]) -> T:
-        if self._child is None:
-            self._child = subprocess.Popen(
-                [sys.executable, "-c", f"from {__name__} import serve; serve()"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            )
-        assert self._child.stdin is not None and self._child.stdout is not None
+        if self._link is None:
+            self._link = self._shared() or self._own()
         try:
-            pickle.dump((call, arguments), self._child.stdin)
-            self._child.stdin.flush()
-            succeeded, value = pickle.load(self._child.stdout)
-        except (EOFError, OSError, pickle.UnpicklingError) as error:
-            with contextlib.suppress(OSError):
-                self._child.stdin.close()
-            code, self._child = self._child.wait(), None
-            raise TrackingError(f"the process that logs to MLflow has died (exit code {code})") from error
+            self._link.send((call, arguments))
+            succeeded, value = self._link.recv()
+        except (EOFError, OSError) as error:
+            self._link.close()
+            self._link, child, self._child = None, self._child, None
+            code = "" if child is None else f" (exit code {child.wait()})"
+            raise TrackingError(f"the process that logs to MLflow has died{code}") from error
         if not succeeded:
             raise value
         result: T = value
         return result
 
+    def _shared(self) -> Connection[Any, Any] | None:
+        """A link to the child of the process that started this one, where it has one that lives."""
+        address = os.environ.get(ADDRESS_VARIABLE)
+        with contextlib.suppress(OSError):
+            return Client(address) if address else None
+        return None
+
+    def _own(self) -> Connection[Any, Any]:
+        ours, theirs = Pipe()
+        self._child = subprocess.Popen(
+            [sys.executable, "-c", f"from {__name__} import serve; serve({theirs.fileno()})"],
+            stdin=subprocess.DEVNULL,
+            stdout=2,  # what a library prints is not the command's output
+            pass_fds=[theirs.fileno()],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        theirs.close()
+        return ours
+
     def _leave(self) -> None:
-        if self._child is not None and self._child.stdin is not None:
+        if self._link is not None:
             with contextlib.suppress(OSError):
-                self._child.stdin.close()  # it ends once it has done what it is at
+                self._link.close()  # it ends once it has done what it is at
 
 
-def serve() -> NoReturn:
+def serve(descriptor: int) -> NoReturn:
     """The child: answers calls until the parent is gone, then marks the runs that it has left open."""
     # What ends the parent ends the child a moment later, by the end of its input.
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-    replies = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not get between the replies
-    with contextlib.suppress(EOFError, BrokenPipeError):
+    _answer(Connection(descriptor))
+    from bench.tracking import store
+
+    with _turn:
+        store.end_all("KILLED")
+        os._exit(0)  # nothing is left to do, and MLflow would take its time
+
+
+def listen() -> str:
+    """Has the child answer other processes too; returns the address where they reach it."""
+    listener = Listener(os.path.join(tempfile.mkdtemp(prefix="embedding-bench-"), "mlflow"))  # noqa: PTH118
+
+    def accept() -> NoReturn:
         while True:
-            call, arguments = pickle.load(sys.stdin.buffer)
+            with contextlib.suppress(OSError, EOFError):
+                link = listener.accept()
+                threading.Thread(target=_answer_another, args=(link,), daemon=True).start()
+
+    threading.Thread(target=accept, name="accept", daemon=True).start()
+    return str(listener.address)
+
+
+def _answer_another(link: Connection[Any, Any]) -> None:
+    from bench.tracking import store
+
+    _answer(link)
+    with _turn:
+        store.end_all("KILLED", threading.get_ident())
+
+
+def _answer(link: Connection[Any, Any]) -> None:
+    """Calls what it is asked to, one call at a time among all who ask, until the other end is gone."""
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            call, arguments = link.recv()
             try:
-                reply = (True, call(*arguments))
+                with _turn:
+                    reply = (True, call(*arguments))
             except Exception as error:
                 error.add_note(f"In the process that logs to MLflow:\n{traceback.format_exc()}")
                 reply = (False, error)
-            pickle.dump(reply, replies)
-            replies.flush()
-    from bench.tracking import store
-
-    store.end_all("KILLED")
-    os._exit(0)  # nothing is left to do, and MLflow would take its time
+            link.send(reply)

@@ -11,8 +11,8 @@ from typing import Any, Self
 
 from bench import results
 from bench.errors import BenchError
-from bench.tracking import content, store
-from bench.tracking.process import Process
+from bench.tracking import content, lease, store
+from bench.tracking.process import ADDRESS_VARIABLE, Process
 from bench.tracking.target import Target, TrackingError, check
 
 _log = logging.getLogger(__name__)
@@ -20,9 +20,18 @@ _log = logging.getLogger(__name__)
 mlflow = Process()
 
 
+class Taken(BenchError):  # noqa: N818 - named as what it says
+    """An equal run is being trained on another machine."""
+
+
 def warm_up(target: Target) -> None:
     """Begins to import what logging to ``target`` takes; returns at once."""
     mlflow.submit(store.import_mlflow, target)
+
+
+def shared() -> dict[str, str]:
+    """Environment variables with which other processes use this one's process for MLflow."""
+    return {ADDRESS_VARIABLE: mlflow.address()}
 
 
 def prepare(target: Target) -> None:
@@ -58,8 +67,13 @@ class Run:
         Raises:
             TrackingError: the store cannot be opened or written to.
             RequestError: it cannot be used as it is: a driver is missing, the schema is another version's.
+            Taken: another machine began to train an equal run a moment earlier; this one is not there any more.
         """
-        return self._opened.result().run_id
+        opened = self._opened.result()
+        if opened.taken:
+            self._ended = True
+            raise Taken(f"an equal run is being trained on {opened.taken}")
+        return opened.run_id
 
     @property
     def run_id(self) -> str | None:
@@ -82,7 +96,8 @@ class Run:
                 arguments = (self.target, opened.run_id, dict(result), folder.absolute())
                 mlflow.submit(store.log_result, *arguments).result()
         except BenchError as error:
-            raise TrackingError(f"{error}; the result is kept in {folder / results.FILE}") from error
+            kept = f"the result is kept in {folder / results.FILE}; python -m bench.track {folder} sends it"
+            raise TrackingError(f"{error}; {kept}") from error
         self._ended = True
 
     def end(self, status: str) -> None:
@@ -108,6 +123,7 @@ def start(
     target: Target,
     head: Mapping[str, Any],
     tags: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> Run:
     """Creates a run in MLflow, running until it is given a result.
 
@@ -116,6 +132,7 @@ def start(
         head: what is known of the result before training: ``settings``, ``embeddings``, ``strategy``,
             ``dataset``, ``seed``, ``fingerprint``, ``environment``.
         tags: further tags, such as ``mlflow.parentRunId``.
+        folder: the output folder of a run that this process trains; None for one that has been trained.
 
     Returns:
         The run, at once; the store is opened meanwhile.
@@ -127,6 +144,9 @@ def start(
     source = {"mlflow.source.name": "python -m bench.run", "mlflow.source.type": "LOCAL"}
     if commit := (head.get("environment") or {}).get("git_commit"):
         source["mlflow.source.git.commit"] = commit.partition("+")[0]
+    if folder is not None:
+        source[lease.PROCESS_TAG] = str(lease.Trainer.this())
+        source[lease.FOLDER_TAG] = str(folder.absolute())
     return Run(
         target,
         name,
@@ -140,7 +160,8 @@ def log_result(result: Mapping[str, Any], folder: Path, target: Target | None = 
     """Logs what an output folder holds, for a run whose store was out of reach.
 
     A run that the store knows by the result's ``run_id`` is completed; else one is made, and ``result.json``
-    gets its id. A run that was refused or skipped is not logged.
+    gets its id. Where the store has the result, or an equal finished run, nothing is done. A run that was
+    refused or skipped is not logged.
 
     Args:
         result: the folder's ``result.json``.
@@ -159,6 +180,10 @@ def log_result(result: Mapping[str, Any], folder: Path, target: Target | None = 
     if target is None:
         tracking = (result.get("settings") or {}).get("tracking") or {}
         target = check(str(tracking.get("uri", "")), str(tracking.get("experiment", "")))
+    finished = result["fingerprint"] if result["status"] == results.Status.FINISHED else None
+    sent = mlflow.submit(store.find_sent, target, result.get("run_id"), finished).result()
+    if sent is not None:
+        return sent
     run = start(target, result)
     run_id = run.ready()
     if run_id != result.get("run_id"):

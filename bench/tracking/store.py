@@ -11,7 +11,9 @@ import importlib
 import os
 import shutil
 import tempfile
+import threading
 import time
+import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +24,7 @@ from omegaconf import OmegaConf
 
 from bench import results
 from bench.errors import BenchError, RequestError
-from bench.tracking import content
+from bench.tracking import content, lease
 from bench.tracking.target import Target, TrackingError, without_password
 
 P = ParamSpec("P")
@@ -34,24 +36,32 @@ MODEL_SUMMARY = "model.txt"
 BATCH_PARAMS, BATCH_METRICS = 100, 900  # MLflow takes 100 parameters, 100 tags and 1,000 of all in a request
 LOCK_SECONDS = 120.0
 
-_open: dict[str, Target] = {}
-"""Runs that were opened here and have not ended."""
+_open: dict[str, tuple[Target, int]] = {}
+"""Runs that were opened here and have not ended: where, and in the thread of which process's calls."""
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A run that exists: MLflow's id of it, and whether it has finished already."""
+    """A run that exists: MLflow's id of it, whether it has finished already, and who trains an equal one."""
 
     run_id: str
     complete: bool = False
+    taken: str | None = None
 
 
 @dataclass(frozen=True)
 class Found:
-    """A finished run's result, or None; and what is wrong with finished runs whose result cannot be read."""
+    """A finished run's result, or None.
+
+    Attributes:
+        result: as it was written.
+        unreadable: what is wrong with finished runs whose result cannot be read.
+        taken: who trains an equal run on another machine.
+    """
 
     result: dict[str, Any] | None
     unreadable: tuple[str, ...] = ()
+    taken: str | None = None
 
 
 def _said_in_a_line(call: Callable[Concatenate[Target, P], T]) -> Callable[Concatenate[Target, P], T]:
@@ -124,9 +134,15 @@ def open_run(
         experiment = _experiment(target, client)
         opened = _known(client, run_id) if run_id else None
         if opened is None:
-            opened = Opened(client.create_run(experiment, run_name=name, tags=dict(tags)).info.run_id)
+            signs = {lease.HEARTBEAT_TAG: str(time.time())} if lease.PROCESS_TAG in tags else {}
+            made = client.create_run(experiment, run_name=name, tags={**tags, **signs})
+            opened = Opened(made.info.run_id, taken=_earlier(client, experiment, made))
+        if opened.taken:
+            client.delete_run(opened.run_id)
+            return opened
         if not opened.complete:
-            _open[opened.run_id] = target
+            _open[opened.run_id] = target, threading.get_ident()
+            _start_heart()
         items = [entities.Param(key, value) for key, value in params.items()]
         for at in range(0, len(items), BATCH_PARAMS):
             client.log_batch(opened.run_id, params=items[at : at + BATCH_PARAMS])
@@ -160,11 +176,12 @@ def end_run(target: Target, run_id: str, status: str) -> None:
     _open.pop(run_id, None)
 
 
-def end_all(status: str) -> None:
-    """Marks all runs that are still open, where their stores can be reached."""
-    for run_id, target in list(_open.items()):
-        with contextlib.suppress(BenchError):
-            end_run(target, run_id, status)
+def end_all(status: str, opened_by: int | None = None) -> None:
+    """Marks all runs that are still open, or those of one thread, where their stores can be reached."""
+    for run_id, (target, thread) in list(_open.items()):
+        if opened_by in (None, thread):
+            with contextlib.suppress(BenchError):
+                end_run(target, run_id, status)
 
 
 @_said_in_a_line
@@ -174,13 +191,22 @@ def find_result(target: Target, fingerprint: str, folder: Path) -> Found:
         experiment = client.get_experiment_by_name(target.experiment)
         if experiment is None:
             return Found(None)
-        runs = client.search_runs(
-            [experiment.experiment_id],
-            f"tags.fingerprint = '{fingerprint}' and attributes.status = 'FINISHED'",
-            max_results=1,
-        )
+        runs = _equal_runs(client, experiment.experiment_id, fingerprint)
+        open_runs = [run for run in runs if run.info.status == "RUNNING"]
+        for run in open_runs:
+            if lease.is_leftover(run.data.tags):  # a kill that took MLflow's process too, or a lost machine
+                client.set_tag(run.info.run_id, lease.LEFTOVER_TAG, "its process is gone")
+                client.set_terminated(run.info.run_id, "KILLED")
+    for run in open_runs:
+        recovered = _left_in_folder(run)
+        if recovered is not None:  # killed between the last step and the last word to MLflow
+            log_result(target, run.info.run_id, recovered, Path(run.data.tags[lease.FOLDER_TAG]))
+            return Found(recovered)
+    finished = [run for run in runs if run.info.status == "FINISHED"][:1]
+    elsewhere = [trainer for run in open_runs if (trainer := lease.alive_elsewhere(run.data.tags))]
+    taken = elsewhere[0].host if elsewhere else None
     unreadable = []
-    for run in runs:
+    for run in finished:
         try:
             with tempfile.TemporaryDirectory() as fetched:
                 client.download_artifacts(run.info.run_id, results.FILE, fetched)
@@ -191,7 +217,69 @@ def find_result(target: Target, fingerprint: str, folder: Path) -> Found:
         except Exception as error:  # of MLflow, a file system, a network
             reason = str(error) if isinstance(error, BenchError) else type(error).__name__
             unreadable.append(f"run {run.info.run_id} has finished but its result cannot be read: {reason}")
-    return Found(None, tuple(unreadable))
+    return Found(None, tuple(unreadable), taken)
+
+
+@_said_in_a_line
+def find_sent(target: Target, run_id: str | None, fingerprint: str | None) -> str | None:
+    """The run that has a result already: the one of that id, or a finished one with this fingerprint."""
+    with _client(target) as client:
+        known = _known(client, run_id) if run_id else None
+        if known is not None:
+            return known.run_id if known.complete else None
+        experiment = client.get_experiment_by_name(target.experiment)
+        if experiment is None or not fingerprint:
+            return None
+        equal = _equal_runs(client, experiment.experiment_id, fingerprint)
+    return next((run.info.run_id for run in equal if run.info.status == "FINISHED"), None)
+
+
+def _left_in_folder(run: Any) -> dict[str, Any] | None:
+    """The finished result that a run which is nobody's any more has left in its output folder, if it is here."""
+    if not lease.is_leftover(run.data.tags):
+        return None
+    with contextlib.suppress(BenchError):
+        result = results.read(Path(run.data.tags.get(lease.FOLDER_TAG, "nowhere")))
+        if (
+            result["status"] == results.Status.FINISHED
+            and result["fingerprint"] == run.data.tags["fingerprint"]
+        ):
+            return {**result, "run_id": run.info.run_id}
+    return None
+
+
+def _equal_runs(client: Any, experiment: str, fingerprint: str) -> list[Any]:
+    """Runs with this fingerprint, the latest first."""
+    found = client.search_runs([experiment], f"tags.fingerprint = '{fingerprint}'", max_results=100)
+    return list(found)
+
+
+def _earlier(client: Any, experiment: str, made: Any) -> str | None:
+    """The machine that had begun to train an equal run before ``made`` was made, since it was last looked for."""
+    tags = made.data.tags
+    if lease.PROCESS_TAG not in tags or "fingerprint" not in tags:
+        return None
+    mine = made.info.start_time, made.info.run_id
+    for run in _equal_runs(client, experiment, tags["fingerprint"]):
+        if run.info.status == "RUNNING" and (run.info.start_time, run.info.run_id) < mine:
+            trainer = lease.alive_elsewhere(run.data.tags)
+            if trainer is not None:
+                return trainer.host
+    return None
+
+
+@functools.cache
+def _start_heart() -> None:
+    threading.Thread(target=_beat, name="heartbeat", daemon=True).start()
+
+
+def _beat() -> None:
+    """Renews the leases of the open runs, for as long as the process lives."""
+    while True:
+        time.sleep(lease.HEARTBEAT_SECONDS)
+        for run_id, (target, _) in list(_open.items()):
+            with contextlib.suppress(Exception), _client(target) as client:  # the next one may get through
+                client.set_tag(run_id, lease.HEARTBEAT_TAG, str(time.time()))
 
 
 @contextlib.contextmanager
@@ -201,7 +289,23 @@ def _client(target: Target, alone: bool = True) -> Iterator[Any]:
     if target.database is None and target.artifacts is not None:
         _try_to_connect(target)
     with exclusive(target) if alone else contextlib.nullcontext():
+        if alone and target.database is not None and not target.database.exists():
+            _make_database(target, target.database)
         yield importlib.import_module("mlflow.tracking").MlflowClient(tracking_uri=target.uri)
+
+
+def _make_database(target: Target, path: Path) -> None:
+    """Makes a SQLite store, whole or not at all: MLflow cannot take up one whose making broke off."""
+    new = path.with_name(f".{path.name}.new")
+    for left in (new, new.with_name(f"{new.name}-journal")):
+        left.unlink(missing_ok=True)
+    uri = "sqlite:///" + urllib.parse.quote(str(new), safe="/ :\\")
+    artifacts = target.artifacts or path.parent
+    store = importlib.import_module("mlflow.store.tracking.sqlalchemy_store").SqlAlchemyStore(
+        uri, artifacts.as_uri()
+    )
+    store.engine.dispose()
+    new.replace(path)
 
 
 @functools.cache
@@ -231,7 +335,9 @@ def _experiment(target: Target, client: Any) -> str:
 
 def _known(client: Any, run_id: str) -> Opened | None:
     with contextlib.suppress(importlib.import_module("mlflow.exceptions").MlflowException):
-        return Opened(run_id, client.get_run(run_id).info.status == "FINISHED")
+        run = client.get_run(run_id)
+        # a run that failed without a result may still get it
+        return Opened(run_id, run.info.status in ("FINISHED", "FAILED") and "status" in run.data.tags)
     return None
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -56,6 +57,11 @@ def squared_error(labels: Any, predictions: Any) -> Any:
     return tf.square(labels - predictions)
 
 
+def no_wait() -> AbstractContextManager[float]:
+    """What a trainer holds while it computes where nobody else minds."""
+    return nullcontext(0.0)
+
+
 class Trainer:
     """Trains any Keras model whose inputs are the data set's fields.
 
@@ -69,14 +75,22 @@ class Trainer:
         settings: how to train.
         seed: of the order of batches.
         loop: what runs the batches.
+        turn: held while it computes in ``fit``; gives the seconds that it waited for it.
 
     Raises:
         RequestError: ids outside a vocabulary, or an optimizer that Keras refuses.
     """
 
     def __init__(
-        self, model: Any, data: Interactions, settings: Training, seed: int, loop: type[Loop] = Loop
+        self,
+        model: Any,
+        data: Interactions,
+        settings: Training,
+        seed: int,
+        loop: type[Loop] = Loop,
+        turn: Callable[[], AbstractContextManager[float]] = no_wait,
     ) -> None:
+        self._turn = turn
         self.model, self.data, self.settings = model, data, settings
         sizes = {name: item.size for name, item in data.fields.items()}
         for part, name in (
@@ -156,12 +170,14 @@ class Trainer:
         best, waited = np.inf, 0
         for number in range(1, self.settings.epochs + 1):
             values = {"train_loss": self._epoch(number, history, listener)}
-            clock = time.perf_counter()
-            if len(self.data.validation):
-                labels = self.data.validation.labels
-                values["validation_loss"] = errors(labels, self._finite(self.data.validation, number))["mse"]
-            values.update(self._evaluate(number))
-            history.eval_s += time.perf_counter() - clock
+            with self._turn():
+                clock = time.perf_counter()
+                if len(self.data.validation):
+                    labels = self.data.validation.labels
+                    found = errors(labels, self._finite(self.data.validation, number))
+                    values["validation_loss"] = found["mse"]
+                values.update(self._evaluate(number))
+                history.eval_s += time.perf_counter() - clock
             history.epochs.append(values)
             listener.epoch(number, values)
             stopping = self.settings.early_stopping
@@ -173,6 +189,24 @@ class Trainer:
                 if waited >= stopping.patience:
                     break
         return history
+
+    def time_steps(self, seconds: float) -> list[tuple[float, int, int]]:
+        """Trains on for about ``seconds``, at least one chunk, at most an epoch, only to see what a step takes.
+
+        Returns:
+            Wall seconds, steps and examples of each chunk, as in ``History``. The model is another one then.
+        """
+        chunks: list[tuple[float, int, int]] = []
+        self.batches.begin(self.settings.epochs + 1)
+        began = clock = time.perf_counter()
+        for chunk in self.batches.epoch(self.settings.epochs + 1):
+            self.loop.run(chunk)
+            now = time.perf_counter()
+            chunks.append((now - clock, chunk.steps, chunk.examples))
+            clock = now
+            if now - began >= seconds:
+                break
+        return chunks
 
     def predict(self, part: Part) -> np.ndarray:
         """Predictions for rows, float32 of shape (rows,)."""
@@ -191,7 +225,9 @@ class Trainer:
         began = clock = time.perf_counter()
         total, done = 0.0, 0
         for chunk in self.batches.epoch(number):
-            losses = self.loop.run(chunk)
+            with self._turn() as waited:
+                losses = self.loop.run(chunk)
+            began, clock = began + waited, clock + waited
             finite = np.isfinite(losses)
             if not finite.all():
                 bad = done + int(np.argmin(finite)) + 1

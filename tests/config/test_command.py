@@ -200,10 +200,10 @@ def test_sweep_from_an_experiment(task: Recorder) -> None:
 
 
 def test_report_of_refused_runs_alone_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
-    outcomes = [
-        Outcome("finished", ("budget=1",)),
-        Outcome("refused", ("budget=0.1",), message="why", exit_code=2),
-    ]
+    outcomes = {
+        0: Outcome("finished", ("budget=1",)),
+        1: Outcome("refused", ("budget=0.1",), message="why", exit_code=2),
+    }
     assert report(outcomes) == 0
     assert capsys.readouterr() == ("run 1 (budget=0.1) refused: why\n", "")
 

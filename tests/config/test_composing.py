@@ -160,7 +160,7 @@ def test_values_are_plain_and_whole(loader: Loader) -> None:
     assert plain(s.values)
     assert not any("${" in str(value) for value in s.values.values())
     assert set(s.values) == {
-        "seed", "embedding_dim", "budget", "resume", "save_weights", "data_dir", "strategy",
+        "seed", "embedding_dim", "budget", "resume", "save_weights", "timing", "data_dir", "strategy",
         "dataset", "embeddings", "model", "training", "tracking",
     }  # fmt: skip
 

@@ -5,8 +5,10 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -141,7 +143,8 @@ def test_a_folder_is_logged_later_once(target, client, folder):
     later = folder / "later"
     later.mkdir()
     settings = {**HEAD["settings"], "tracking": {"uri": "sqlite:///outputs/mlflow.db", "experiment": "e"}}
-    results.write(results.complete(status="finished", **{**HEAD, "settings": settings}, **NUMBERS), later)
+    head = {**HEAD, "settings": settings, "fingerprint": "later"}
+    results.write(results.complete(status="finished", **head, **NUMBERS), later)
 
     run_id = tracking.log_result(results.read(later), later)
     assert client.get_run(run_id).info.status == "FINISHED"
@@ -150,6 +153,9 @@ def test_a_folder_is_logged_later_once(target, client, folder):
 
     assert tracking.log_result(results.read(later), later) == run_id
     assert len(client.get_metric_history(run_id, "val_mae")) == 2  # not logged again
+
+    twin = {**results.read(later), "run_id": None}  # an equal run, of another folder
+    assert tracking.log_result(twin, later) == run_id
 
 
 def test_an_unfinished_run_is_completed_later(target, client, folder):
@@ -327,3 +333,127 @@ def test_a_server_that_goes_away(tmp_path, monkeypatch):
     assert results.read(tmp_path / "two")["run_id"] == left.run_id
     with pytest.raises(TrackingError, match="no server answers"):
         tracking.log_result(results.read(tmp_path / "two"), tmp_path / "two", tracking.check(target.uri, "e"))
+
+
+@pytest.mark.slow
+def test_a_kill_while_the_database_is_made_breaks_nothing(tmp_path):
+    target = tracking.check(f"sqlite:///{tmp_path}/runs.db")
+    code = f"from bench.tracking import check, store; store.prepare(check({target.uri!r}))"
+    new = tmp_path / ".runs.db.new"
+    for size in (1, 100_000, 400_000):  # the file grows while tables are made
+        child = subprocess.Popen([sys.executable, "-c", code])
+        while child.poll() is None and not (new.exists() and new.stat().st_size >= size):
+            time.sleep(0.005)
+        child.kill()
+        child.wait()
+        assert new.exists() and not target.database.exists()
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    assert target.database.exists() and not new.exists()
+    assert not (tmp_path / ".runs.db.new-journal").exists()
+
+
+def open_run_of(target, folder, trainer, fingerprint):
+    """A run as a killed process leaves it where MLflow's own process was killed too."""
+    from bench.tracking import lease
+
+    tags = {"fingerprint": fingerprint, lease.PROCESS_TAG: str(trainer), lease.FOLDER_TAG: str(folder)}
+    run = tracking.run.Run(target, "left", tags)
+    run._ended = True  # nobody will say how it ended
+    return run.ready()
+
+
+def dead():
+    from bench.tracking import lease
+
+    here = lease.Trainer.this()
+    return lease.Trainer(here.host, here.pid, here.started - 1000)
+
+
+def test_what_a_killed_run_has_left_is_marked(target, client, folder, tmp_path):
+    run_id = open_run_of(target, tmp_path, dead(), "left1")
+    assert tracking.find_finished(target, "left1", tmp_path) is None
+    run = client.get_run(run_id)
+    assert run.info.status == "KILLED" and run.data.tags["leftover"] == "its process is gone"
+
+
+def test_a_run_that_goes_on_is_left_alone(target, client, folder, tmp_path):
+    from bench.tracking import lease
+
+    run_id = open_run_of(target, tmp_path, lease.Trainer.this(), "goes on")
+    assert tracking.find_finished(target, "goes on", tmp_path) is None
+    assert client.get_run(run_id).info.status == "RUNNING"
+    mlflow.submit(tracking.store.end_run, target, run_id, "KILLED").result()
+
+
+def test_a_result_that_was_not_logged_any_more_is_taken_up(target, client, folder, tmp_path):
+    run_id = open_run_of(target, tmp_path, dead(), "left2")
+    head = {**HEAD, "fingerprint": "left2"}
+    results.write(results.complete(status="finished", **head, **NUMBERS), tmp_path)
+    found = tracking.find_finished(target, "left2", tmp_path / "new")
+    assert found["run_id"] == run_id and found["val_mae"] == NUMBERS["val_mae"]
+    run = client.get_run(run_id)
+    assert run.info.status == "FINISHED" and run.data.metrics["val_mae"] == NUMBERS["val_mae"]
+    assert "leftover" in run.data.tags
+
+
+def test_an_equal_run_on_another_machine_is_waited_for(target, client, folder, tmp_path, monkeypatch, caplog):
+    from bench.tracking import lease
+
+    elsewhere = lease.Trainer("another.host", 1, 5.0)
+    run_id = open_run_of(target, tmp_path, elsewhere, "waited for")
+    monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.2)
+    head = {**HEAD, "fingerprint": "waited for", "run_id": run_id}
+    result = results.complete(status="finished", **head, **NUMBERS)
+    results.write(result, tmp_path)
+
+    def finish():
+        time.sleep(1)
+        mlflow.submit(tracking.store.log_result, target, run_id, result, tmp_path)
+
+    threading.Thread(target=finish).start()
+    found = tracking.find_finished(target, "waited for", tmp_path / "new")
+    assert found is not None and found["run_id"] == run_id
+    assert "an equal run is being trained on another.host: waiting for its result" in caplog.text
+
+
+def test_of_two_that_begin_at_once_on_two_machines_the_later_gives_way(target, client, folder, tmp_path):
+    from bench.tracking import lease
+
+    first = open_run_of(target, tmp_path, lease.Trainer("another.host", 1, 5.0), "at once")
+    with pytest.raises(tracking.Taken, match=r"another\.host"):
+        open_run_of(target, tmp_path, lease.Trainer.this(), "at once")
+    found = client.search_runs(
+        [client.get_experiment_by_name(target.experiment).experiment_id], "tags.fingerprint = 'at once'"
+    )
+    assert [run.info.run_id for run in found] == [first]
+    mlflow.submit(tracking.store.end_run, target, first, "KILLED").result()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_eight_processes_log_two_hundred_runs_each_into_one_file(tmp_path):
+    """No error, and all runs are there."""
+    uri = f"sqlite:///{tmp_path}/runs.db"
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from bench import results, tracking\n"
+        f"target = tracking.check({uri!r}, 'e')\n"
+        "for number in range(200):\n"
+        f"    folder = Path({str(tmp_path)!r}, sys.argv[1], str(number)); folder.mkdir(parents=True)\n"
+        "    head = {'fingerprint': f'{sys.argv[1]}-{number}', 'strategy': 'qr', 'settings': {'seed': number}}\n"
+        "    with tracking.start(target, head, folder=folder) as run:\n"
+        "        result = results.complete(status='finished', run_id=run.run_id, val_mae=0.5, **head)\n"
+        "        results.write(result, folder)\n"
+        "        run.log_result(result, folder)\n"
+    )
+    children = [
+        subprocess.Popen([sys.executable, "-c", code, str(n)], stderr=subprocess.PIPE, text=True)
+        for n in range(8)
+    ]
+    errors = [child.communicate(timeout=800)[1] for child in children]
+    assert [child.returncode for child in children] == [0] * 8, errors
+    with contextlib.closing(sqlite3.connect(tmp_path / "runs.db")) as database:
+        count = database.execute("SELECT COUNT(*) FROM runs WHERE status = 'FINISHED'").fetchone()
+        assert count == (1600,)
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
