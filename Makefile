@@ -15,7 +15,8 @@ run: $(VENV)/installed ## one run: quotient-remainder, 120 buckets, on the embed
 	$(BIN)/python -m bench.run strategy=qr num_buckets=120
 
 test: $(VENV)/installed ## the fast tests
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not movielens and not network"
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
+		-m "not slow and not movielens and not network and not cluster and not server"
 
 lint: $(VENV)/installed ## style and types
 	$(BIN)/ruff check .

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import absl.logging
 import pytest
 from commands import DIVERGES, GOOD, Commands, Done, Running
+
+SCALING = {"cluster": ("submitit", "ray"), "server": ("psycopg",)}
+"""What tests with these markers need that requirements.lock does not install."""
 
 
 def pytest_configure() -> None:
@@ -27,11 +31,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(f"no {_movielens()}: put the MovieLens 1M archive into BENCH_DATA_DIR")
     if item.get_closest_marker("network") and not _package_index():
         pytest.skip("pip reaches no package index")
+    for name in SCALING:
+        if item.get_closest_marker(name) and (missing := _missing(SCALING[name])):
+            pytest.skip(f"no {', '.join(missing)}: pip install -r requirements-scaling.lock")
 
 
 def _movielens() -> Path:
     folder = os.environ.get("BENCH_DATA_DIR") or "~/.cache/embedding-bench"
     return Path(folder).expanduser() / "ml-1m.zip"
+
+
+def _missing(packages: Iterable[str]) -> list[str]:
+    return [name for name in packages if importlib.util.find_spec(name) is None]
 
 
 @functools.cache

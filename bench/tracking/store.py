@@ -74,7 +74,7 @@ def _said_in_a_line(call: Callable[Concatenate[Target, P], T]) -> Callable[Conca
         except BenchError:
             raise
         except ModuleNotFoundError as error:
-            extra = 'pip install "embedding-bench[server]"' if error.name == "psycopg2" else "install it"
+            extra = 'pip install "embedding-bench[server]"' if error.name == "psycopg" else "install it"
             raise RequestError(
                 f"tracking.uri={target.shown}: needs the Python package {error.name}; {extra}"
             ) from error
