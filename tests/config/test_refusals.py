@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from hydra.errors import MissingConfigException
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.config import Loader, compose
+from bench.config.messages import explain
 from bench.errors import RequestError
 
 LOADER = Loader()
@@ -196,3 +198,10 @@ def test_unknown_names(name: str) -> None:
     known = {"seed", "budget", "resume"}
     if name not in known:
         assert refusal(f"+{name}=1").startswith((f"{name}=1: ", f"+{name}=1: "))
+
+
+def test_launcher_that_is_not_installed_names_its_extra() -> None:
+    error = MissingConfigException("", missing_cfg_file="hydra/launcher/ray", options=["joblib", "basic"])
+    assert str(explain(error, ["hydra/launcher=ray"], Loader())) == (
+        'hydra/launcher=ray: needs pip install "embedding-bench[ray]" (there are: basic, joblib)'
+    )
