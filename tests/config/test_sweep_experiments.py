@@ -60,11 +60,15 @@ def product(sweep: Mapping[str, Any], *last: str) -> list[list[str]]:
     return [[*job, *last] for job in values]
 
 
+LONG = [pytest.param(name, marks=pytest.mark.slow) for name in SWEEPS if name != "sweep_recipe"]
+"""Composing two dozen jobs takes seconds."""
+
+
 def test_every_ready_sweep_is_tested() -> None:
     assert [name for name in options("experiment") if name.startswith("sweep_")] == sorted(SWEEPS)
 
 
-@pytest.mark.parametrize("name", SWEEPS)
+@pytest.mark.parametrize("name", ["sweep_recipe", *LONG])
 def test_one_word_runs_all_combinations(task: Recorder, name: str) -> None:
     assert main(task, [f"experiment={name}"]) == 0
     assert launched() == product(SWEEPS[name], f"experiment={name}")
@@ -72,7 +76,7 @@ def test_one_word_runs_all_combinations(task: Recorder, name: str) -> None:
     assert len({str(settings.values) for settings in task.settings}) == len(task.settings)
 
 
-@pytest.mark.parametrize("name", SWEEPS)
+@pytest.mark.parametrize("name", ["sweep_recipe", *LONG])
 def test_command_line_wins(task: Recorder, name: str) -> None:
     given = ["dataset=synthetic", "training.epochs=1"]
     assert main(task, [f"experiment={name}", *given, "seed=7,8"]) == 0

@@ -226,7 +226,9 @@ with tracking.start(target, json.loads(sys.argv[1])) as run:
 """
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGKILL"])
+@pytest.mark.parametrize(
+    "name", [*(pytest.param(name, marks=pytest.mark.slow) for name in ("SIGINT", "SIGTERM")), "SIGKILL"]
+)
 def test_the_run_of_a_process_that_is_ended_is_marked(tmp_path, name):
     process = subprocess.Popen(
         [sys.executable, "-c", WAIT, json.dumps(HEAD)],
