@@ -39,7 +39,6 @@ class SweepBoard:
         self._total = len(jobs)
         self._same = set.intersection(*map(set, jobs)) if len(jobs) > 1 else set()
         self._running: dict[int, tuple[tuple[str, ...], float]] = {}
-        self._began: dict[int, float] = {}
         self._live = (
             Live(console=self.console, get_renderable=self._now, refresh_per_second=2, transient=True)
             if live and self.console.is_terminal
@@ -63,14 +62,16 @@ class SweepBoard:
 
     def ended(self, number: int, outcome: Outcome) -> None:
         """A run has ended: prints its line."""
-        overrides, began = self._running.pop(number, (outcome.overrides, time.monotonic()))
+        overrides, began = self._running.pop(number, (outcome.overrides, None))
+        # of a run on another machine, the beginning was not seen
+        seconds = outcome.result.get("total_s") if began is None else time.monotonic() - began
         self.outcomes[number] = outcome
         line = Text.assemble(
             f"run {number}  ",
             (f"{outcome.status:<8}", STYLES.get(outcome.status, "")),
             f"  {self.named(overrides)}  ",
             "  ".join(numbers(outcome.result)) or outcome.message,
-            f"  {results.duration(time.monotonic() - began)}",
+            f"  {results.duration(seconds)}" if seconds else "",
         )
         self.console.print(line)
 

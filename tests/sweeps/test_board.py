@@ -43,4 +43,7 @@ def test_jobs_that_were_not_known_before():
     shown = SweepBoard(console=Console(file=text, highlight=False))
     with shown:
         shown.ended(7, Outcome("refused", ("budget=0.1",), message="why", exit_code=2))
-    assert text.getvalue().startswith("run 7  refused   budget=0.1  why")
+        shown.ended(8, Outcome("finished", ("budget=0.5",), {**RESULT, "total_s": 61.3}))
+    refused, finished = text.getvalue().splitlines()
+    assert refused == "run 7  refused   budget=0.1  why"
+    assert finished.endswith("0.151 ms a step  61.3 s")
