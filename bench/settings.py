@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -51,6 +52,14 @@ class Range:
             if bound is not None
         ]
         return " and ".join([*words, f"below {self.below}"] if self.below is not None else words)
+
+
+_PASSWORD = re.compile(r"(?<=//)([^/@\s]*?):[^/\s]*(?=@)")
+
+
+def without_password(text: str) -> str:
+    """``text`` with the passwords of addresses in it replaced by ``***``."""
+    return _PASSWORD.sub(r"\1:***", text)
 
 
 def shown(value: Any) -> str:

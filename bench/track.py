@@ -73,8 +73,11 @@ def _is_artifact(path: Path) -> bool:
 def _send(folder: Path, given: dict[str, str]) -> bool:
     result = results.read(folder)
     own = (result.get("settings") or {}).get("tracking") or {}
+    uri = given.get("tracking.uri", str(own.get("uri", "")))
+    if ":***@" in uri:
+        raise RequestError(f"tracking.uri={uri}: results do not keep its password; give tracking.uri=URI")
     target = tracking.check(
-        given.get("tracking.uri", str(own.get("uri", ""))),
+        uri,
         given.get("tracking.experiment", str(own.get("experiment", ""))),
     )
     run_id = tracking.log_result(result, folder, target)

@@ -3,6 +3,7 @@
 import pytest
 
 from bench import results, tracking
+from bench.config import compose
 from bench.track import main
 
 NUMBERS = {"val_mae": 0.7, "history": {"val_mae": [0.8, 0.7]}, "embedding_bytes": 100}
@@ -70,3 +71,13 @@ def test_help(capsys):
     assert ended.value.code == 0
     assert "sends the result of every run" in capsys.readouterr().out.lower()
     assert tracking.TrackingError.exit_code == 1
+
+
+def test_password_is_not_kept_and_asked_for(tmp_path, capsys):
+    uri = "postgresql://me:secret@127.0.0.1:9/db"
+    values = compose([f"tracking.uri={uri}"]).values
+    assert values["tracking"]["uri"] == "postgresql://me:***@127.0.0.1:9/db"
+    results.write(results.complete(status="finished", settings=values, fingerprint="f"), tmp_path)
+    assert main([str(tmp_path)]) == 2
+    assert "me:***@127.0.0.1:9/db: results do not keep its password; give" in capsys.readouterr().err
+    assert compose([f"tracking.uri={uri}"]).tracking.uri == uri

@@ -15,7 +15,7 @@ from bench.config.composing import OPEN, Loader, options, plain, root_names
 from bench.config.names import SLOT, slots, stranger
 from bench.config.schema import HINTS, Globals, Settings, Tracking, Training, check_together
 from bench.errors import RequestError
-from bench.settings import build, checked, shown, sizes
+from bench.settings import build, checked, shown, sizes, without_password
 
 REQUIRED = ("dataset", "strategy", "model", "training", "tracking", "embedding@embeddings.default")
 """Config groups that a run cannot do without."""
@@ -62,7 +62,10 @@ def check(cfg: DictConfig, choices: Mapping[str, str | None], by: Loader) -> Set
         "embeddings": logged_methods,
         "model": model,
         "training": asdict(training),
-        "tracking": asdict(tracking),
+        "tracking": {
+            **asdict(tracking),
+            "uri": without_password(tracking.uri),
+        },  # it is logged, for all to see
     }
     return Settings(
         **{**asdict(shared), "data_dir": Path(shared.data_dir).expanduser()},

@@ -24,8 +24,9 @@ from omegaconf import OmegaConf
 
 from bench import results
 from bench.errors import BenchError, RequestError
+from bench.settings import without_password
 from bench.tracking import content, lease
-from bench.tracking.target import Target, TrackingError, without_password
+from bench.tracking.target import Target, TrackingError
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import socket
 import urllib.parse
 import urllib.request
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import BenchError, RequestError
+from bench.settings import without_password
 
 CONNECT_SECONDS = 5.0
 
@@ -19,12 +19,6 @@ PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1
 """The stores that MLflow reaches over a network, and where they listen unless the address says."""
 
 _FORMS = "sqlite:///outputs/mlflow.db, http://HOST:PORT or postgresql://USER:PASSWORD@HOST/DATABASE"
-_PASSWORD = re.compile(r"(?<=//)([^/@\s]*?):[^/\s]*(?=@)")
-
-
-def without_password(text: str) -> str:
-    """``text`` with the passwords of addresses in it replaced by ``***``."""
-    return _PASSWORD.sub(r"\1:***", text)
 
 
 class TrackingError(BenchError):
