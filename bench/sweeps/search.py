@@ -254,8 +254,9 @@ def tell(study: Any, trial: Any, outcome: Outcome) -> None:
     if outcome.status in (Status.FINISHED, Status.SKIPPED) and all(map(_number, values)):
         study.tell(trial, values)
         return
-    message = outcome.message or f"no number for {' and '.join(OBJECTIVES)} in its result"
-    trial.set_user_attr("error", f"{outcome.status}: {message}")
+    why = outcome.message or result.get("error") or f"no number for {' and '.join(OBJECTIVES)} in its result"
+    status = Status.REFUSED if outcome.status == Status.REFUSED else Status.FAILED
+    trial.set_user_attr("error", f"{status}: {why}")
     study.tell(trial, state=TrialState.FAIL)
 
 
