@@ -35,7 +35,7 @@ from bench.config import Loader, Settings, check, explained
 from bench.config.composing import CONFIG_NAME, opened
 from bench.errors import BenchError, RequestError
 from bench.jobs import Job, Outcome, Task, line
-from bench.sweeps import cluster
+from bench.sweeps import cluster, space
 from bench.sweeps.board import SweepBoard
 from bench.usage import usage
 
@@ -117,11 +117,18 @@ def _main(
         if sweep:
             cfg = loader.compose([*overrides, *folder.overrides, _SWEEP], RunMode.MULTIRUN)
         jobs = _jobs(cfg) if sweep else []
-    for job in jobs:
+
+    def checked(job: Sequence[str]) -> Settings:
         with explained(job, loader):
-            composed = loader.load_sweep_config(cfg, job)
+            composed = loader.load_sweep_config(cfg, list(job))
             _refuse_inner_sweep(cfg, composed)
-        check(composed, composed.hydra.runtime.choices, loader)
+        return check(composed, composed.hydra.runtime.choices, loader)
+
+    searching = sweep and space.asked_for(cfg)
+    if searching:
+        jobs = space.prepare(cfg, loader, checked, memory)
+    for job in [] if searching else jobs:
+        checked(job)
     if not sweep:
         check(cfg, cfg.hydra.runtime.choices, loader)
     engine = Hydra(task_name=name, config_loader=loader)
@@ -137,8 +144,9 @@ def _main(
         board = SweepBoard(jobs, live=_beside_each_other(cfg))
         command = shlex.join(["python", "-m", f"bench.{name}", *argv])
         try:
+            given = [*overrides, *folder.overrides, _SWEEP]
             with cluster.lost_jobs_listed(launcher):
-                return _sweep(engine, run, [*overrides, *folder.overrides, _SWEEP], board, command)
+                return _sweep(engine, run, given, board, command, ranked=not searching)
         except RequestError:
             folder.discard(SWEEP_CONFIG)
             raise
@@ -232,7 +240,7 @@ def _beside_each_other(cfg: DictConfig) -> bool:
     return str(cfg.hydra.launcher._target_).startswith("hydra_plugins.bench_joblib.")
 
 
-def _sweep(engine: Any, job: Job, overrides: list[str], board: SweepBoard, command: str) -> int:
+def _sweep(engine: Any, job: Job, overrides: list[str], board: SweepBoard, command: str, ranked: bool) -> int:
     try:
         with board:
             batches: list[list[JobReturn]] = engine.multirun(
@@ -241,7 +249,7 @@ def _sweep(engine: Any, job: Job, overrides: list[str], board: SweepBoard, comma
                 overrides=opened(overrides),
             )
     except KeyboardInterrupt:
-        report(board.outcomes)
+        report(board.outcomes, ranked)
         done = sum(outcome.status in ("finished", "skipped") for outcome in board.outcomes.values())
         return _fail(
             f"interrupted; {done} runs have finished and are kept; to train the rest: {command}", 130
@@ -249,21 +257,25 @@ def _sweep(engine: Any, job: Job, overrides: list[str], board: SweepBoard, comma
     for number, returned in enumerate(itertools.chain.from_iterable(batches)):
         if number not in board.outcomes:  # it ran on another machine
             board.ended(number, returned.return_value)
-    return report(board.outcomes)
+    return report(board.outcomes, ranked)
 
 
-def report(outcomes: Mapping[int, Outcome]) -> int:
+def report(outcomes: Mapping[int, Outcome], ranked: bool = True) -> int:
     """Names a sweep's runs that did not finish, shows the trade-off of those that did, gives the exit code.
 
     A run that was refused for its budget is listed and is no failure.
+
+    Args:
+        outcomes: of the runs, by number.
+        ranked: whether to show both; a search does it itself, by what it may look at.
     """
     for number, outcome in sorted(outcomes.items()):
-        if outcome.message:
+        if ranked and outcome.message:
             print(f"run {number} ({' '.join(outcome.overrides)}) {outcome.status}: {outcome.message}")
     trained = [
         outcome.result for _, outcome in sorted(outcomes.items()) if outcome.result.get("val_mae") is not None
     ]
-    if len(trained) > 1:
+    if ranked and len(trained) > 1:
         tradeoff.show(tradeoff.tradeoff(trained))
     failed = sorted(number for number, outcome in outcomes.items() if outcome.status == "failed")
     if not failed:

@@ -40,7 +40,8 @@ class Status(StrEnum):
 METRICS = (
     "params_total", "params_embedding", "embedding_bytes", "full_embedding_bytes", "compression_ratio",
     "bytes", "model_bytes", "optimizer_bytes", "peak_rss_bytes",
-    "val_mae", "val_rmse", "val_loss", "train_loss", "val_mae_by_decile", "history",
+    "val_mae", "val_rmse", "val_loss", "train_loss", "validation_mae", "validation_loss",
+    "val_mae_by_decile", "history",
     "step_time_ms", "step_time_ms_p95", "examples_per_second",
     "compile_s", "train_s", "eval_s", "data_s", "total_s", "lookup_us",
 )  # fmt: skip

@@ -38,7 +38,7 @@ class History:
 
     Attributes:
         epochs: a dict an epoch: ``train_loss``, ``val_loss``, ``val_mae``, ``val_rmse``, ``val_mae_by_decile``,
-            and ``validation_loss`` where rows were kept apart for it.
+            and ``validation_loss`` and ``validation_mae`` where rows were kept apart for them.
         chunks: wall seconds, steps and examples of each chunk.
         compile_s: seconds until the first step could run.
         train_s: seconds of training, bringing tables up to date at the end of an epoch included.
@@ -175,7 +175,7 @@ class Trainer:
                 if len(self.data.validation):
                     labels = self.data.validation.labels
                     found = errors(labels, self._finite(self.data.validation, number))
-                    values["validation_loss"] = found["mse"]
+                    values.update(validation_loss=found["mse"], validation_mae=found["mae"])
                 values.update(self._evaluate(number))
                 history.eval_s += time.perf_counter() - clock
             history.epochs.append(values)
