@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 from commands import Commands, Done, Running, client_of, error_line, logged_runs, result_in
 
@@ -35,12 +34,6 @@ def beside(new_commands: Callable[[str], Commands]) -> Done:
 def log_of(running: Running) -> str:
     """What the workers have said so far."""
     return "".join(path.read_text() for path in running.cwd.glob("outputs/*/*/workers.log"))
-
-
-def processes_of(running: Running) -> list[psutil.Process]:
-    """The workers themselves."""
-    children = psutil.Process(running.process.pid).children(recursive=True)
-    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
 
 
 def test_numbers_are_those_of_one_process(beside: Done, new_commands: Callable[[str], Commands]) -> None:
@@ -94,15 +87,9 @@ def test_killed_worker_costs_its_run_only(commands: Commands) -> None:
     sweep = ("-m", "training.epochs=2,20000,3", "seed=3", *WORKERS)
     running = commands.start_small(*sweep)
     try:
-        running.until(lambda: log_of(running).count("/20000 ") > 0)
-        busiest = max(processes_of(running), key=lambda process: sum(process.cpu_times()[:2]))
-        end = time.monotonic() + 200
-        while not _finished(commands, 2) and time.monotonic() < end:
-            time.sleep(0.1)  # the others end beside it
-        for process in processes_of(running):
-            if _works(process):
-                busiest = process
-        busiest.kill()
+        running.until(lambda: _finished(commands, 2) and "/20000 " in log_of(running))
+        (trains,) = [r for r in logged_runs(client_of(commands.cwd)) if r.info.status == "RUNNING"]
+        os.kill(int(trains.data.tags["process"].split()[-2]), signal.SIGKILL)
         done = running.wait()
     finally:
         running.kill()
@@ -116,14 +103,6 @@ def test_killed_worker_costs_its_run_only(commands: Commands) -> None:
 
 def _finished(commands: Commands, count: int) -> bool:
     return len(list(commands.cwd.glob("outputs/*/*/*/result.json"))) >= count
-
-
-def _works(process: psutil.Process) -> bool:
-    with contextlib.suppress(psutil.Error):
-        process.cpu_percent()
-        time.sleep(0.5)
-        return process.cpu_percent() > 20
-    return False
 
 
 @pytest.mark.parametrize("whole_group", [True, False])
