@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
@@ -123,6 +124,11 @@ def lost(overrides: tuple[str, ...], folder: Path, message: str) -> Outcome:
         folder.mkdir(parents=True, exist_ok=True)
     leave_result(outcome, folder, {})
     return outcome
+
+
+def as_returned(outcome: Outcome) -> JobReturn:
+    """An outcome as a launcher gives it to Hydra, of a run that Hydra itself did not call."""
+    return JobReturn(overrides=outcome.overrides, _return_value=outcome, status=JobStatus.COMPLETED)
 
 
 def _failed(error: Exception, overrides: tuple[str, ...], log_file: Path) -> Outcome:

@@ -207,6 +207,17 @@ def _digits(number: float) -> str:
     return f"{number:,.{min(decimals, 6)}f}"
 
 
+def aligned(rows: Sequence[Sequence[str]], left: int) -> Iterator[str]:
+    """Rows of equally many cells as lines, the first ``left`` columns to the left and the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (
+            cell.ljust(width) if i < left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        yield "  ".join(cells).rstrip()
+
+
 def embedding(used: Mapping[str, Any]) -> str:
     """A field's method and settings in a line: ``qr: num_buckets=120, quotient_rows=recipe``."""
     hidden = ("method", "tables")

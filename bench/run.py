@@ -231,13 +231,12 @@ def train(
         history = trainer.fit(report)
     for phase in ("compile", "train", "eval"):
         clock.add(phase, getattr(history, f"{phase}_s"))
-    chunks, at_once = history.chunks, max(presence.most, presence.look())
+    presence.look()
+    chunks, at_once = history.chunks, presence.most
     layers = {layer.method.vocabulary.name: layer for layer in embedding_layers(model)}
-    if settings.timing:
-        with presence.alone():
+    with presence.alone() if settings.timing else nullcontext():
+        if settings.timing:
             chunks, at_once = trainer.time_steps(TIMING_SECONDS), 1
-            lookup_us = time_lookup(layers, trainer.data.evaluation, training.batch_size, training.jit)
-    else:
         lookup_us = time_lookup(layers, trainer.data.evaluation, training.batch_size, training.jit)
     last = history.epochs[-1]
     methods = {field: layer.method for field, layer in layers.items()}

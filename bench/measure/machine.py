@@ -6,6 +6,7 @@ and holds a lock that many can share while it computes; who is to be timed alone
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 import time
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Self
 
 import psutil
-from filelock import ReadWriteLock
+from filelock import FileLock, ReadWriteLock
 
 FOLDER = Path(tempfile.gettempdir()) / f"embedding-bench-{os.getuid() if hasattr(os, 'getuid') else 0}"
 """What the runs of one user on one machine know of each other."""
@@ -27,6 +28,32 @@ THREADS_VARIABLE = "BENCH_THREADS"
 def threads() -> int | None:
     """How many threads a run is to compute with where its settings leave it open; None for one a core."""
     return int(os.environ.get(THREADS_VARIABLE, 0)) or None
+
+
+def lock(kind: str, *what: str) -> FileLock:
+    """A lock, not yet taken, that one process of this machine at a time can hold; a kill gives it free.
+
+    Args:
+        kind: of thing that is locked, such as ``claims``.
+        what: texts that name the one thing.
+    """
+    folder = FOLDER / kind
+    folder.mkdir(parents=True, exist_ok=True)
+    key = hashlib.sha256("\0".join(what).encode()).hexdigest()[:32]
+    return FileLock(folder / f"{key}.lock", poll_interval=0.05)
+
+
+def is_alive(pid: int, started: float) -> bool:
+    """Whether a process of this machine has not ended.
+
+    Args:
+        pid: its number.
+        started: when it started, in seconds since 1970; tells it from a later one of the same number.
+    """
+    try:
+        return psutil.Process(pid).create_time() == started
+    except psutil.Error:
+        return False
 
 
 class Presence:
@@ -59,7 +86,7 @@ class Presence:
         """How many runs go on now; also removes what processes have left that were killed."""
         alive = 0
         for sign in self._sign.parent.glob("*.run"):
-            if sign == self._sign or _alive(sign.stem):
+            if sign == self._sign or _left_by_living(sign):
                 alive += 1
             else:
                 sign.unlink(missing_ok=True)
@@ -80,9 +107,9 @@ class Presence:
             yield
 
 
-def _alive(stem: str) -> bool:
-    pid, _, started = stem.partition("-")
+def _left_by_living(sign: Path) -> bool:
+    pid, _, started = sign.stem.partition("-")
     try:
-        return psutil.Process(int(pid)).create_time() == float(started)
-    except (psutil.Error, ValueError):
+        return is_alive(int(pid), float(started))
+    except ValueError:
         return False

@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from bench.errors import RequestError
-from bench.jobs import line, lost, relative
+from bench.jobs import as_returned, line, lost, relative
 
 
 def check(launcher: str, sweep: bool) -> None:
@@ -122,8 +122,7 @@ def run_in(folder: Path, context: Any, config: DictConfig, task: Any, state: Any
 def _lost(config: DictConfig, message: str) -> JobReturn:
     overrides: Sequence[str] = list(config.hydra.overrides.task)
     folder = Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir))
-    outcome = lost(tuple(overrides), folder, message)
-    return JobReturn(overrides=overrides, _return_value=outcome, status=JobStatus.COMPLETED)
+    return as_returned(lost(tuple(overrides), folder, message))
 
 
 def _first(error: Exception) -> str:

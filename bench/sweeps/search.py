@@ -8,15 +8,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-import math
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import IO, Any
 
 from filelock import FileLock, Timeout
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
@@ -25,12 +25,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bench import results
 from bench.errors import RequestError
-from bench.fingerprint import canonical, code_digest
-from bench.jobs import Outcome, line
+from bench.fingerprint import NOT_DECIDING, canonical, code_digest
+from bench.jobs import Outcome, as_returned, line
 from bench.measure import machine
 from bench.measure.environment import tensorflow_version, version
 from bench.results import Status
 from bench.sweeps.space import Dimension, SearchSettings, read, split
+from bench.tradeoff.statistics import finite, pareto
 
 OBJECTIVES = ("embedding_bytes", "validation_mae")
 """Keys of a result that are made small."""
@@ -38,7 +39,7 @@ OBJECTIVES = ("embedding_bytes", "validation_mae")
 POPULATION = 20
 """Trials in a generation of ``nsgaii``."""
 
-NOT_THE_STUDY = ("tracking", "data_dir", "resume", "training.progress", "training.threads")
+NOT_THE_STUDY = tuple(name for name in NOT_DECIDING if not name.startswith("dataset."))
 """Settings that change no number of a search: with another one, a command goes on with the same study."""
 
 _AGAIN, _SEARCH = "again", "search"
@@ -100,10 +101,7 @@ def digest(fixed: Sequence[str], space: Sequence[Dimension]) -> str:
 @contextlib.contextmanager
 def _alone(settings: SearchSettings, name: str) -> Iterator[None]:
     """Lets one process at a time work on a study; one that is killed leaves no lock."""
-    key = hashlib.sha256(f"{_database(settings)}\0{name}".encode()).hexdigest()[:32]
-    folder = machine.FOLDER / "searches"
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / f"{key}.lock")
+    lock = machine.lock("searches", str(_database(settings)), name)
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -225,9 +223,7 @@ def _batch(
         for number, message in wrong.items():
             outcome = Outcome("failed", tuple(own[number]), message=message, exit_code=1)
             done(number, outcome)
-            one = JobReturn(overrides=own[number], status=JobStatus.COMPLETED)
-            one.return_value = outcome
-            returned.append(one)
+            returned.append(as_returned(outcome))
         for number, trial in waiting.items():
             _give_up(study, number, trial.params, trial.user_attrs)
     return returned
@@ -251,17 +247,13 @@ def tell(study: Any, trial: Any, outcome: Outcome) -> None:
         if result.get(key) is not None:
             trial.set_user_attr(key, result[key])
     values = [result.get(key) for key in OBJECTIVES]
-    if outcome.status in (Status.FINISHED, Status.SKIPPED) and all(map(_number, values)):
+    if outcome.status in (Status.FINISHED, Status.SKIPPED) and all(map(finite, values)):
         study.tell(trial, values)
         return
     why = outcome.message or result.get("error") or f"no number for {' and '.join(OBJECTIVES)} in its result"
     status = Status.REFUSED if outcome.status == Status.REFUSED else Status.FAILED
     trial.set_user_attr("error", f"{status}: {why}")
     study.tell(trial, state=TrialState.FAIL)
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _trials(study: Any, state: str) -> list[Any]:
@@ -278,15 +270,8 @@ def finished(study: Any) -> list[Any]:
 
 def front(trials: Sequence[Any]) -> list[Any]:
     """The trials that no other beats in one number and equals in the rest, by memory; equal settings once."""
-    different = {tuple(sorted(trial.params.items())): trial for trial in trials}.values()
-    best = [
-        one
-        for one in different
-        if not any(
-            other.values != one.values and all(o <= v for o, v in zip(other.values, one.values, strict=True))
-            for other in different
-        )
-    ]
+    different = list({tuple(sorted(trial.params.items())): trial for trial in trials}.values())
+    best = compress(different, pareto([tuple(trial.values) for trial in different]))
     return sorted(best, key=lambda trial: (trial.values, trial.number))
 
 
@@ -319,13 +304,8 @@ def show(
                 "-" if seen is None else f"{seen:.4f}",
             )
         )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for first, *numbers in rows:
-        cells = [
-            first.ljust(widths[0]),
-            *(c.rjust(w) for c, w in zip(numbers, widths[1:], strict=True)),
-        ]
-        print("  ".join(cells), file=file)
+    for text in results.aligned(rows, left=1):
+        print(text, file=file)
     print("evaluation MAE: of rows that were not looked at for choosing.", file=file)
 
 

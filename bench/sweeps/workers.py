@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hydra import version
-from hydra.core.utils import JobReturn, JobRuntime, JobStatus, run_job, setup_globals
+from hydra.core.utils import JobReturn, JobRuntime, run_job, setup_globals
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
 from bench import tracking
 from bench.config.composing import HYDRA_VERSION_BASE
-from bench.jobs import Job, Outcome, line, lost
+from bench.jobs import Job, Outcome, as_returned, line, lost
 from bench.measure.machine import THREADS_VARIABLE
 
 PATIENCE_SECONDS = 60.0
@@ -135,13 +135,7 @@ def run_all(
         while busy:
             for future in wait(busy, return_when=FIRST_COMPLETED).done:
                 begin(end(future))
-    return [_returned(outcomes[number], own) for number, own in enumerate(overrides, start=first)]
-
-
-def _returned(outcome: Outcome, overrides: Sequence[str]) -> JobReturn:
-    returned = JobReturn(overrides=overrides, status=JobStatus.COMPLETED)
-    returned.return_value = outcome
-    return returned
+    return [as_returned(outcomes[number]) for number in sorted(outcomes)]
 
 
 @contextlib.contextmanager

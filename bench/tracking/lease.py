@@ -8,7 +8,6 @@ renews. Whose lease has run out is taken for dead, and marked so.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
 import socket
@@ -17,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import psutil
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from bench.measure import machine
 from bench.tracking.target import Target
@@ -34,10 +33,7 @@ log = logging.getLogger(__name__)
 @contextlib.contextmanager
 def claim(target: Target, fingerprint: str) -> Iterator[None]:
     """Lets one process of this machine at a time train a run with this fingerprint; says so where it waits."""
-    key = hashlib.sha256("\0".join([target.uri, target.experiment, fingerprint]).encode()).hexdigest()[:32]
-    folder = machine.FOLDER / "claims"
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / f"{key}.lock", poll_interval=0.05)
+    lock = machine.lock("claims", target.uri, target.experiment, fingerprint)
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -85,10 +81,7 @@ class Trainer:
 
     def is_alive_here(self) -> bool:
         """Whether it is a process of this machine that has not ended."""
-        try:
-            return self.is_here() and psutil.Process(self.pid).create_time() == self.started
-        except psutil.Error:
-            return False
+        return self.is_here() and machine.is_alive(self.pid, self.started)
 
 
 def alive_elsewhere(tags: Mapping[str, str], now: float | None = None) -> Trainer | None:

@@ -194,11 +194,11 @@ def find_result(target: Target, fingerprint: str, folder: Path) -> Found:
             return Found(None)
         runs = _equal_runs(client, experiment.experiment_id, fingerprint)
         open_runs = [run for run in runs if run.info.status == "RUNNING"]
-        for run in open_runs:
-            if lease.is_leftover(run.data.tags):  # a kill that took MLflow's process too, or a lost machine
-                client.set_tag(run.info.run_id, lease.LEFTOVER_TAG, "its process is gone")
-                client.set_terminated(run.info.run_id, "KILLED")
-    for run in open_runs:
+        leftovers = [run for run in open_runs if lease.is_leftover(run.data.tags)]
+        for run in leftovers:  # of a kill that took MLflow's process too, or a lost machine
+            client.set_tag(run.info.run_id, lease.LEFTOVER_TAG, "its process is gone")
+            client.set_terminated(run.info.run_id, "KILLED")
+    for run in leftovers:
         recovered = _left_in_folder(run)
         if recovered is not None:  # killed between the last step and the last word to MLflow
             log_result(target, run.info.run_id, recovered, Path(run.data.tags[lease.FOLDER_TAG]))
@@ -237,8 +237,6 @@ def find_sent(target: Target, run_id: str | None, fingerprint: str | None) -> st
 
 def _left_in_folder(run: Any) -> dict[str, Any] | None:
     """The finished result that a run which is nobody's any more has left in its output folder, if it is here."""
-    if not lease.is_leftover(run.data.tags):
-        return None
     with contextlib.suppress(BenchError):
         result = results.read(Path(run.data.tags.get(lease.FOLDER_TAG, "nowhere")))
         if (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain, combinations
@@ -11,6 +11,7 @@ from typing import Any
 
 from bench.fingerprint import NOT_DECIDING, canonical, deciding
 from bench.results import Status
+from bench.tracking.content import flat
 from bench.tradeoff import naming, statistics
 from bench.tradeoff.statistics import Difference, Statistic
 
@@ -219,15 +220,6 @@ def tradeoff(results: Iterable[Result]) -> Tradeoff:
         # what was tried again and then finished is not missing
         tuple(missing for missing, key in unfinished.items() if key not in finished),
     )
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Values by dotted name."""
-    for name, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _common(run: Result, follow: Sequence[str] = ()) -> dict[str, Any]:

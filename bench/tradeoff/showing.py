@@ -141,12 +141,8 @@ def _milliseconds(value: float | None) -> str:
 def _table(console: Console, one: Comparable) -> None:
     heading, *lines = rows(one)
     if not console.is_terminal:
-        widths = [max(len(row[i]) for row in (heading, *lines)) for i in range(len(heading))]
-        for row in (heading, *lines):
-            cells = [
-                c.ljust(w) if i < 2 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
-            ]
-            print("  ".join(cells).rstrip(), file=console.file)
+        for text in results.aligned([heading, *lines], left=2):
+            print(text, file=console.file)
         return
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     for i, title in enumerate(heading):
