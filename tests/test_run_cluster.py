@@ -19,12 +19,7 @@ import psutil
 import pytest
 from commands import Commands, Done, client_of, logged_runs
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.filterwarnings(
-        "ignore:The ``noload``:DeprecationWarning"
-    ),  # SQLAlchemy's, of MLflow's models
-]
+pytestmark = pytest.mark.cluster
 
 SUBMITIT = ("-m", "hydra/launcher=submitit_local")
 LONG = "training.epochs=3,20000"

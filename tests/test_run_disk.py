@@ -10,12 +10,7 @@ from pathlib import Path
 import pytest
 from commands import Commands, client_of, error_line, logged_runs, result_in
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings(
-        "ignore:The ``noload``:DeprecationWarning"
-    ),  # SQLAlchemy's, of MLflow's models
-]
+pytestmark = pytest.mark.slow
 
 MB = 1 << 20
 

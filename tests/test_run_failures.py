@@ -14,9 +14,6 @@ from typing import Any
 import pytest
 from commands import Commands, Done, client_of, error_line, logged_runs, result_in
 
-# SQLAlchemy's, of MLflow's models
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload``:DeprecationWarning")
-
 SLOW_MODULES = ("tensorflow", "keras", "mlflow", "pandas", "pyarrow", "torch")
 
 

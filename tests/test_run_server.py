@@ -20,12 +20,7 @@ from typing import Any
 import pytest
 from commands import Commands, Done, logged_runs
 
-pytestmark = [
-    pytest.mark.server,
-    pytest.mark.filterwarnings(
-        "ignore:The ``noload``:DeprecationWarning"
-    ),  # SQLAlchemy's, of MLflow's models
-]
+pytestmark = pytest.mark.server
 
 PASSWORD = "of-this-test-only"
 

@@ -9,9 +9,6 @@ from commands import Commands, Done, client_of, error_line, logged_runs, result_
 
 from bench.tradeoff import tradeoff
 
-# SQLAlchemy's, of MLflow's models
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload``:DeprecationWarning")
-
 
 def test_each_job_has_its_folder_and_result(sweep: Done) -> None:
     assert sweep.code == 0, sweep.err

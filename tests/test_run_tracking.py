@@ -10,9 +10,6 @@ from typing import Any
 import pytest
 from commands import Done, client_of, logged_runs
 
-# SQLAlchemy's, of MLflow's models
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload``:DeprecationWarning")
-
 NUMBERS = (
     "params_total", "params_embedding", "embedding_bytes", "full_embedding_bytes", "compression_ratio",
     "optimizer_bytes", "peak_rss_bytes", "val_mae", "val_rmse", "val_loss", "train_loss",

@@ -13,12 +13,7 @@ from pathlib import Path
 import pytest
 from commands import Commands, Done, Running, client_of, error_line, logged_runs, result_in
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings(
-        "ignore:The ``noload``:DeprecationWarning"
-    ),  # SQLAlchemy's, of MLflow's models
-]
+pytestmark = pytest.mark.slow
 
 WORKERS = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 SWEEP = ("-m", "strategy=full,qr", "seed=0,1")

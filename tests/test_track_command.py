@@ -32,7 +32,6 @@ def finished(folder, database="runs.db"):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:The ``noload``:DeprecationWarning")
 def test_sends_what_there_is_once(folder, capsys):
     for _ in range(2):
         assert main([str(folder / "outputs")]) == 0

@@ -23,9 +23,6 @@ from bench.errors import RequestError
 from bench.jobs import Outcome
 from bench.sweeps import search, space
 
-# SQLAlchemy's, of MLflow's models
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload``:DeprecationWarning")
-
 SEARCH = ("-m", "hydra/sweeper=optuna", "strategy=qr", "training.epochs=1")
 VALIDATION = "dataset.split.validation_fraction=0.1"
 BUCKETS = "num_buckets=range(20,300)"

@@ -43,9 +43,6 @@ NUMBERS = {
     "history": {"val_mae": [0.75, 0.6], "train_loss": [1.5, 1.25]},
 }
 
-# SQLAlchemy's, of MLflow's models
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload``:DeprecationWarning")
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
