@@ -145,8 +145,7 @@ def _main(
         command = shlex.join(["python", "-m", f"bench.{name}", *argv])
         try:
             given = [*overrides, *folder.overrides, _SWEEP]
-            with cluster.lost_jobs_listed(launcher):
-                return _sweep(engine, run, given, board, command, ranked=not searching)
+            return _sweep(engine, run, given, board, command, launcher, ranked=not searching)
         except RequestError:
             folder.discard(SWEEP_CONFIG)
             raise
@@ -240,9 +239,17 @@ def _beside_each_other(cfg: DictConfig) -> bool:
     return str(cfg.hydra.launcher._target_).startswith("hydra_plugins.bench_joblib.")
 
 
-def _sweep(engine: Any, job: Job, overrides: list[str], board: SweepBoard, command: str, ranked: bool) -> int:
+def _sweep(
+    engine: Any,
+    job: Job,
+    overrides: list[str],
+    board: SweepBoard,
+    command: str,
+    launcher: str,
+    ranked: bool,
+) -> int:
     try:
-        with board:
+        with cluster.lost_jobs_listed(launcher), board:
             batches: list[list[JobReturn]] = engine.multirun(
                 config_name=CONFIG_NAME,
                 task_function=replace(job, board=board),

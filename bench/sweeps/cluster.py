@@ -108,8 +108,11 @@ def _ray() -> Iterator[None]:
             except ray.exceptions.RayError as error:
                 return _lost(configs[job], f"lost by Ray: {type(error).__name__}: {_first(error)}")
 
-    with _replaced(core, start_ray=start_ray, launch_job_on_ray=launch, ray=Results):
-        yield
+    try:
+        with _replaced(core, start_ray=start_ray, launch_job_on_ray=launch, ray=Results):
+            yield
+    finally:
+        ray.shutdown()  # else it goes on to print what workers said, also behind the command's last line
 
 
 def run_in(folder: Path, context: Any, config: DictConfig, task: Any, state: Any) -> Any:
