@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from commands import Commands, Done, Running, client_of, error_line, logged_runs, result_in
+from mlflow.entities import Run
 
 pytestmark = pytest.mark.slow
 
@@ -83,7 +84,9 @@ def test_killed_worker_costs_its_run_only(commands: Commands) -> None:
     running = commands.start_small(*sweep)
     try:
         running.until(lambda: _finished(commands, 2) and "/20000 " in log_of(running))
-        (trains,) = [r for r in logged_runs(client_of(commands.cwd)) if r.info.status == "RUNNING"]
+        # A run whose result is there may still be about to end in MLflow.
+        running.until(lambda: len(_training(commands)) == 1)
+        (trains,) = _training(commands)
         os.kill(int(trains.data.tags["process"].split()[-2]), signal.SIGKILL)
         done = running.wait()
     finally:
@@ -94,6 +97,10 @@ def test_killed_worker_costs_its_run_only(commands: Commands) -> None:
     assert "killed" in result_in(done.folders[1])["error"]
     statuses = sorted(run.info.status for run in logged_runs(client_of(done.cwd)))
     assert statuses == ["FINISHED", "FINISHED", "KILLED"]
+
+
+def _training(commands: Commands) -> list[Run]:
+    return [run for run in logged_runs(client_of(commands.cwd)) if run.info.status == "RUNNING"]
 
 
 def _finished(commands: Commands, count: int) -> bool:
