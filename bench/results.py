@@ -48,11 +48,11 @@ METRICS = (
 """Keys of a result that hold measured numbers."""
 
 KEYS = (
-    "status", "error", "run_id", "fingerprint", "dataset", "strategy", "embeddings", "settings", "seed",
-    "environment", *METRICS,
+    "status", "error", "run_id", "parent_run_id", "fingerprint", "dataset", "strategy", "embeddings",
+    "settings", "seed", "environment", *METRICS,
 )  # fmt: skip
-"""All keys of a result, in the order they are written: the contract's, and ``error``, one line that says why
-a run has no numbers."""
+"""All keys of a result, in the order they are written: the contract's; ``error``, one line that says why a run
+has no numbers; ``parent_run_id``, the run that trained what this one compressed."""
 
 
 def complete(**values: Any) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -19,11 +18,15 @@ from bench.embeddings.budget import choose
 from bench.errors import RunFailed
 from bench.fingerprint import fingerprint
 from bench.measure import environment, machine, memory, timing
+from bench.parents import parent_settings
 
 if TYPE_CHECKING:
     from bench.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
+
+PARENT = "parent"
+"""The folder, inside a run's own, of the run that trained what it compresses."""
 
 TIMING_SECONDS = 1.0
 """How long steps are timed alone under ``timing=true``."""
@@ -65,12 +68,27 @@ def run(settings: Settings, output_dir: Path) -> dict[str, Any]:
                     result = results.complete(**{**found, "status": results.Status.SKIPPED})
                     results.write(result, output_dir)
                     return result
+            parent = train_parent(settings, methods, output_dir)
             try:
                 room = results.reserved(output_dir, settings.training.epochs)
                 with machine.Presence() as presence, room:
-                    return measure(settings, interactions, methods, head, clock, output_dir, target, presence)
+                    return measure(
+                        settings, interactions, methods, head, clock, output_dir, target, presence, parent
+                    )
             except tracking.Taken as taken:
                 log.warning("%s", taken)
+
+
+def train_parent(
+    settings: Settings, methods: Mapping[str, Method[Any]], output_dir: Path
+) -> dict[str, Any] | None:
+    """The result of the run that trains what this one compresses, its weights in ``parent/``; None without one."""
+    of_parent = parent_settings(settings, methods)
+    if of_parent is None:
+        return None
+    folder = output_dir / PARENT
+    folder.mkdir(exist_ok=True)
+    return run(of_parent, folder)
 
 
 def measure(
@@ -82,6 +100,7 @@ def measure(
     output_dir: Path,
     target: tracking.Target,
     presence: machine.Presence,
+    parent: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Builds, trains, measures and logs a run that has not finished before; returns its result.
 
@@ -91,15 +110,16 @@ def measure(
     """
     tracking.prepare(target)
     with presence.computing():
-        trainer = build(settings, interactions, methods, presence)
+        trainer, layers = build(settings, interactions, methods, presence)
     for field, updates in trainer.updates_by_field().items():
         head["embeddings"][field]["table_updates"] = updates
     head["environment"] = environment.describe(settings.training.threads or machine.threads())
+    head["parent_run_id"] = parent["run_id"] if parent else None
     measured: dict[str, Any] = {}
     failure = None
     with tracking.start(target, head, folder=output_dir) as logged:
         try:
-            measured = train(settings, trainer, clock, output_dir, logged.ready, presence)
+            measured = train(settings, trainer, layers, clock, output_dir, logged.ready, presence, parent)
             head["environment"].update(measured.pop("environment"))
             # Written before anything is sent or saved: a server that is gone or a full disk loses no result.
             kept = results.complete(status=results.Status.FINISHED, **head, **measured, **clock.seconds())
@@ -184,12 +204,11 @@ def build(
     interactions: data.Interactions,
     methods: Mapping[str, Method[Any]],
     presence: machine.Presence,
-) -> Trainer:
-    """The model over the methods' embeddings, and what will train it; TensorFlow is imported here."""
+) -> tuple[Trainer, dict[str, Any]]:
+    """What will train the model over the methods' embeddings, and these layers; TensorFlow is imported here."""
     from bench import backend
 
     backend.start(settings.seed, settings.training.threads or machine.threads())
-    from bench import models
     from bench.embeddings.layer import CompressedEmbedding
     from bench.training.trainer import Trainer
 
@@ -197,69 +216,81 @@ def build(
         field: CompressedEmbedding(method, seed=settings.seed, name=f"{field}_embedding")
         for field, method in methods.items()
     }
-    model = models.build(settings.model, layers, interactions.label_range, interactions.dense_dim)
+    model = build_model(settings, interactions, layers)
     trainer = Trainer(model, interactions, settings.training, settings.seed, turn=presence.computing)
     if trainer.table_updates != settings.training.table_updates:
         log.warning("training.optimizer=%s as set has no form for rows: tables are updated whole (dense)",
                     settings.training.optimizer)  # fmt: skip
-    return trainer
+    return trainer, layers
+
+
+def build_model(settings: Settings, interactions: data.Interactions, layers: Mapping[str, Any]) -> Any:
+    """The Keras model over the fields' embedding layers."""
+    from bench import models
+
+    return models.build(settings.model, layers, interactions.label_range, interactions.dense_dim)
 
 
 def train(
     settings: Settings,
     trainer: Trainer,
+    layers: Mapping[str, Any],
     clock: timing.Stopwatch,
     output_dir: Path,
     before_training: Callable[[], object],
     presence: machine.Presence,
+    parent: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Trains, and returns the measured part of the result.
+    """Trains, brings the embeddings into the form that serves, and returns the measured part of the result.
 
-    What must not run beside the steps that are timed goes into ``before_training``.
+    What must not run beside the steps that are timed goes into ``before_training``. Where there is a parent nothing
+    is trained: weights, history, step times and optimizer state are the parent's.
     """
     from bench import backend, models
-    from bench.embeddings.layer import embedding_layers
+    from bench.training import serving
     from bench.training.lookup import time_lookup
     from bench.training.progress import ProgressReport
+    from bench.training.weights import load_weights
 
-    model, training = trainer.model, settings.training
-    (output_dir / tracking.MODEL_SUMMARY).write_text(models.summary(model), encoding="utf-8")
-    with ProgressReport(training.epochs, trainer.batches.steps, shown=training.progress) as report:
-        with presence.computing():
-            trainer.compile()
+    training = settings.training
+    (output_dir / tracking.MODEL_SUMMARY).write_text(models.summary(trainer.model), encoding="utf-8")
+    if parent:
+        load_weights(trainer.model, output_dir / PARENT)
         before_training()
-        history = trainer.fit(report)
+        history = trainer.adopt(parent["history"])
+    else:
+        with ProgressReport(training.epochs, trainer.batches.steps, shown=training.progress) as report:
+            with presence.computing():
+                trainer.compile()
+            before_training()
+            history = trainer.fit(report)
+    counted = serving.sizes(trainer.model, layers)
+    with presence.computing(), clock("train"):
+        model, served = serving.to_served(
+            trainer.model, layers, lambda made: build_model(settings, trainer.data, made), settings.seed
+        )
+    if parent or model is not trainer.model:
+        trainer.evaluate_served(model, history)
     for phase in ("compile", "train", "eval"):
         clock.add(phase, getattr(history, f"{phase}_s"))
     presence.look()
     chunks, at_once = history.chunks, presence.most
-    layers = {layer.method.vocabulary.name: layer for layer in embedding_layers(model)}
     with presence.alone() if settings.timing else nullcontext():
-        if settings.timing:
+        if settings.timing and not parent:
             chunks, at_once = trainer.time_steps(TIMING_SECONDS), 1
-        lookup_us = time_lookup(layers, trainer.data.evaluation, training.batch_size, training.jit)
+        lookup_us = time_lookup(served, trainer.data.evaluation, training.batch_size, training.jit)
+    of_steps = parent or timing.step_statistics(chunks)
     last = history.epochs[-1]
-    methods = {field: layer.method for field, layer in layers.items()}
-    in_embeddings = {id(v) for layer in layers.values() for v in layer.variables}
-    others = [v for v in model.variables if id(v) not in in_embeddings]
     return {
-        "params_total": model.count_params() - sum(math.prod(v.shape) for v in model.non_trainable_variables),
-        "model_bytes": memory.embedding_memory(methods)["embedding_bytes"] + sum(map(nbytes, others)),
-        "params_embedding": sum(a.size for m in methods.values() for a in (*m.tables(), *m.weights())),
-        "optimizer_bytes": trainer.optimizer_bytes,
+        **counted,
+        "optimizer_bytes": parent["optimizer_bytes"] if parent else trainer.optimizer_bytes,
         **{key: value for key, value in last.items() if key in results.METRICS},
         "history": {key: [epoch[key] for epoch in history.epochs] for key in last},
-        **timing.step_statistics(chunks),
+        **{key: of_steps[key] for key in timing.STEP_STATISTICS},
         "lookup_us": lookup_us,
         "peak_rss_bytes": memory.peak_rss_bytes(),
         "environment": {"gpu": backend.gpu_name(), "jobs": at_once},
     }
-
-
-def nbytes(variable: Any) -> int:
-    """Bytes of a Keras variable."""
-    size: int = math.prod(variable.shape) * variable.value.dtype.size
-    return size
 
 
 if __name__ == "__main__":

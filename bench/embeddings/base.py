@@ -97,6 +97,8 @@ class Array:
         initializer: a Keras initializer's name or its serialized form; ``uniform`` is Keras's default for
             embeddings, U(-0.05, 0.05). Maps have none.
         kind: what its bytes are counted as.
+        trainable: False for what no gradient reaches (codes, scales and masks that ``change`` or ``serve`` sets);
+            integers never are.
     """
 
     name: str
@@ -104,6 +106,11 @@ class Array:
     dtype: str = "float32"
     initializer: str | Mapping[str, Any] = "uniform"
     kind: Kind = Kind.TABLES
+    trainable: bool = True
+
+    def __post_init__(self) -> None:
+        if np.dtype(self.dtype).kind in "iub":
+            object.__setattr__(self, "trainable", False)
 
     @property
     def size(self) -> int:
@@ -116,8 +123,50 @@ class Array:
         return self.size * np.dtype(self.dtype).itemsize
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How far training is, at the end of a chunk of steps.
+
+    Attributes:
+        step: steps done.
+        steps: steps of the whole run.
+        epoch: epochs that have ended.
+        epochs: epochs of the whole run.
+        epoch_ended: whether an epoch has just ended.
+    """
+
+    step: int
+    steps: int
+    epoch: int
+    epochs: int
+    epoch_ended: bool
+
+    @property
+    def share(self) -> float:
+        """Of the run's steps, those done."""
+        return self.step / self.steps
+
+
+@dataclass(frozen=True)
+class Change:
+    """New values between two steps.
+
+    Attributes:
+        arrays: by name; those that stay may be missing. Maps change at the end of an epoch only.
+        reset_moments: the optimizer's moments of the changed arrays start anew; otherwise they stay.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    reset_moments: bool = False
+
+
 class Method(ABC, Generic[S]):
     """A way to turn integer ids into vectors of ``embedding_dim`` with fewer bytes than a full table.
+
+    It has two forms. What is trained are ``tables``, ``weights`` and ``maps``, read by ``lookups`` and combined by
+    ``combine``. What serves is ``served()``: the method itself, unless what is kept for serving is smaller than what
+    is trained (codes, quantized rows, sparse rows): then another description, whose arrays ``serve`` makes of the
+    trained ones. Sizes, budgets and the reported error are those of the served form.
 
     A subclass lives in ``bench/embeddings/<name>.py`` with ``conf/embedding/<name>.yaml`` beside it in the
     settings. The settings it is given may leave sizes open; ``self.settings`` has them all.
@@ -160,19 +209,19 @@ class Method(ABC, Generic[S]):
 
     @abstractmethod
     def tables(self) -> tuple[Array, ...]:
-        """Trainable arrays that are read by rows, shape (rows, width)."""
+        """Arrays that are read by rows, shape (rows, width)."""
 
     def weights(self) -> tuple[Array, ...]:
         """Trainable arrays that are read whole (projections, networks)."""
         return ()
 
     def maps(self) -> tuple[Array, ...]:
-        """Integer arrays that are fixed while training (id maps, hash coefficients)."""
+        """Integer arrays that ``lookups`` reads (id maps, hash coefficients); fixed within an epoch."""
         return ()
 
     def build_maps(self) -> dict[str, np.ndarray]:
-        """The arrays of ``maps()``, from the vocabulary's training frequencies."""
-        return {}
+        """The arrays of ``maps()`` to begin with, from the vocabulary's training frequencies; zeros if not said."""
+        return {array.name: np.zeros(array.shape, array.dtype) for array in self.maps()}
 
     @abstractmethod
     def lookups(self, ids: Any, maps: Arrays, xp: Any) -> dict[str, Any]:
@@ -197,16 +246,79 @@ class Method(ABC, Generic[S]):
             indices: what ``lookups`` returned.
             weights: the arrays of ``weights()`` by name.
             xp: ``numpy`` or ``keras.ops``.
-            training: True in a training step.
+            training: True in a training step. Without it the vectors are those that the served form gives.
 
         Returns:
             Vectors of shape (..., embedding_dim).
         """
 
+    def penalty(self, rows: Arrays, indices: Arrays, weights: Arrays, xp: Any) -> Any:
+        """What a training step adds to the loss, a scalar; None for nothing. Arguments as ``combine``'s."""
+        return None
+
+    def rounded(self) -> tuple[str, ...]:
+        """The trainable tables whose rows ``after_update`` changes."""
+        return ()
+
+    def after_update(self, table: str, rows: Any, noise: Any, xp: Any) -> Any:
+        """What becomes of rows of a table of ``rounded()`` that the optimizer has just updated.
+
+        Rows that a batch does not read may drift by their momentum: ``combine`` must take values that this has not
+        been called on.
+
+        Args:
+            table: its name.
+            rows: new weights, float32 (rows, width).
+            noise: independent draws from U[0, 1), of the same shape.
+            xp: ``keras.ops`` or ``numpy``.
+        """
+        return rows
+
+    def is_due(self, progress: Progress) -> bool:
+        """Whether ``change`` is to be called now; asked at the end of every chunk of steps and of every epoch."""
+        return False
+
+    def change(
+        self, progress: Progress, arrays: Mapping[str, np.ndarray], rng: np.random.Generator
+    ) -> Change:
+        """New values for some arrays between two steps: pruning, clustering, another stage.
+
+        Args:
+            progress: how far training is.
+            arrays: all arrays of ``tables()``, ``weights()`` and ``maps()``, as they are now.
+            rng: depends on the run's seed, the field and the step.
+        """
+        raise NotImplementedError(f"{self.name()}: is_due without change")
+
+    def parent(self) -> Method[Any] | None:
+        """What is trained in a run of its own before; None for a method that is trained itself.
+
+        The parent's arrays are this method's: post-training methods train nothing, they ``serve`` what their parent
+        has learned. Equal parents are trained once.
+        """
+        return None
+
+    def served(self) -> Method[Any]:
+        """The description of what serves."""
+        return self
+
+    def serve(self, arrays: Mapping[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """The arrays of ``served()`` from the trained ones, by name, in the dtypes it says.
+
+        Args:
+            arrays: all arrays of ``tables()``, ``weights()`` and ``maps()``.
+            rng: depends on the run's seed and the field.
+        """
+        return dict(arrays)
+
+    def arrays(self) -> tuple[Array, ...]:
+        """All arrays of this form."""
+        return (*self.tables(), *self.weights(), *self.maps())
+
     def serving_bytes(self) -> dict[Kind, int]:
         """Bytes that must be resident to answer a lookup from integer ids, by kind, by formula."""
         out: dict[Kind, int] = {}
-        for array in (*self.tables(), *self.weights(), *self.maps()):
+        for array in self.served().arrays():
             out[array.kind] = out.get(array.kind, 0) + array.nbytes
         return out
 
@@ -286,4 +398,30 @@ def largest(low: int, high: int, fits: Callable[[int], bool]) -> int | None:
             low = middle
         else:
             high = middle - 1
+    return low
+
+
+def places(ascending: Any, values: Any, xp: Any) -> Any:
+    """How many entries of a sorted list are smaller than each value.
+
+    Args:
+        ascending: integers, shape (n,).
+        values: integers, shape (...).
+        xp: ``numpy`` or ``keras.ops``.
+
+    Returns:
+        int32 of the values' shape, from 0 to n.
+    """
+    if xp is np:
+        return int32(np.searchsorted(ascending, values), np)
+    # Keras's searchsorted compares each value with every entry under XLA; this halves.
+    count = int(ascending.shape[0])
+    low = xp.zeros_like(values, dtype="int32")
+    high = low + count
+    for _ in range(count.bit_length()):
+        middle = (low + high) // 2
+        smaller = xp.logical_and(
+            low < high, xp.take(ascending, xp.minimum(middle, max(count - 1, 0)), axis=0) < values
+        )
+        low, high = xp.where(smaller, middle + 1, low), xp.where(smaller, high, middle)
     return low

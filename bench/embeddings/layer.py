@@ -42,12 +42,14 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
 
     Args:
         method: what to compute.
+        served: makes the form that serves instead of the one that is trained; see ``to_served``.
         seed: makes the initial values depend on it, the field's and the array's name alone; None for Keras's
             global seed.
         **kwargs: of every Keras layer (``name``, ``dtype``, ``trainable``).
 
     Attributes:
         method: as given.
+        form: what is computed: the method, or what it is ``served()`` by.
         table_variables: Keras variables by the method's names for them, as are ``weight_variables`` and
             ``map_variables``; empty until the layer is built.
 
@@ -57,11 +59,14 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         TensorShape([1, 2, 64])
     """
 
-    def __init__(self, method: Method[Any], *, seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, method: Method[Any], *, served: bool = False, seed: int | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         if not isinstance(method, Method):
             raise TypeError(f"method={method!r}: give a bench.embeddings.base.Method")
         self.method, self.seed = method, seed
+        self.form: Method[Any] = method.served() if served else method
         self.autocast = False  # ids that come as floats are judged as they come
         self.table_variables: dict[str, Any] = {}
         self.weight_variables: dict[str, Any] = {}
@@ -70,19 +75,57 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
 
     def build(self, input_shape: Any = None) -> None:
         """Makes the variables; their shapes do not depend on the input's."""
-        self.table_variables = {a.name: self._add_array(a) for a in self.method.tables()}
-        self.weight_variables = {a.name: self._add_array(a) for a in self.method.weights()}
-        values = self.method.build_maps()
-        self.map_variables = {a.name: self._add_map(a, values[a.name]) for a in self.method.maps()}
+        self.table_variables = {a.name: self._add_array(a) for a in self.form.tables()}
+        self.weight_variables = {a.name: self._add_array(a) for a in self.form.weights()}
+        values = self.form.build_maps()
+        self.map_variables = {a.name: self._add_map(a, values[a.name]) for a in self.form.maps()}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All arrays of a built layer as NumPy's, by the method's names for them."""
+        variables = {**self.table_variables, **self.weight_variables, **self.map_variables}
+        return {name: ops.convert_to_numpy(variable) for name, variable in variables.items()}
+
+    def set_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Gives a built layer's arrays new values, by the method's names for them; those that stay may be missing.
+
+        Raises:
+            ValueError: an array that the layer has not, or of another shape.
+        """
+        variables = {**self.table_variables, **self.weight_variables, **self.map_variables}
+        if unknown := arrays.keys() - variables.keys():
+            raise ValueError(f"layer {self.name}: no arrays {', '.join(sorted(unknown))}")
+        for name, value in arrays.items():
+            variables[name].assign(value)
+
+    def to_served(self, seed: int = 0) -> CompressedEmbedding:
+        """A layer of the form that serves, made of this trained layer's arrays: codes, quantized or sparse rows.
+
+        Args:
+            seed: of what is drawn on the way (the starts of a clustering).
+        """
+        config = {key: self.get_config()[key] for key in ("name", "dtype")}
+        layer = CompressedEmbedding(self.method, served=True, **config)
+        layer.build()
+        names = self.method.vocabulary.name.encode()
+        rng = np.random.default_rng([seed, zlib.crc32(names)])
+        layer.set_arrays(self.method.serve(self.arrays(), rng))
+        layer.trainable = False
+        return layer
 
     def _add_array(self, array: Array) -> Any:
-        initializer = keras.initializers.get(array.initializer)
+        initializer = keras.initializers.get(array.initializer if array.trainable else "zeros")
         config = initializer.get_config()
         if self.seed is not None and "seed" in config:
             names = f"{self.method.vocabulary.name}/{array.name}".encode()
             config["seed"] = zlib.crc32(names, self.seed & 0xFFFFFFFF) & 0x7FFFFFFF
             initializer = type(initializer).from_config(config)
-        return self.add_weight(shape=array.shape, dtype=array.dtype, initializer=initializer, name=array.name)
+        return self.add_weight(
+            shape=array.shape,
+            dtype=array.dtype,
+            initializer=initializer,
+            trainable=array.trainable,
+            name=array.name,
+        )
 
     def _add_map(self, array: Array, value: np.ndarray) -> Any:
         # A function, so that building inside a traced function makes no assignment there.
@@ -108,7 +151,7 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         """
         if self._given is not None:
             raise RuntimeError(f"layer {self.name}: given_rows cannot be used inside itself")
-        if missing := {table.name for table in self.method.tables()} - set(rows):
+        if missing := {table.name for table in self.form.tables()} - set(rows):
             raise ValueError(f"layer {self.name}: no rows given of {', '.join(sorted(missing))}")
         self._given = given = _Given(rows, indices)
         try:
@@ -128,11 +171,15 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
             rows, indices = self._given.rows, self._given.indices
         else:
             ids = self._checked(ops.convert_to_tensor(ids))
-            indices = self.method.lookups(ids, _tensors(self.map_variables), ops)
+            indices = self.form.lookups(ids, _tensors(self.map_variables), ops)
             rows = {
                 name: ops.take(table, indices[name], axis=0) for name, table in self.table_variables.items()
             }
-        vectors = self.method.combine(rows, indices, _tensors(self.weight_variables), ops, bool(training))
+        weights = _tensors(self.weight_variables)
+        vectors = self.form.combine(rows, indices, weights, ops, bool(training))
+        penalty = self.form.penalty(rows, indices, weights, ops) if training else None
+        if penalty is not None:
+            self.add_loss(penalty)
         return ops.cast(vectors, self.compute_dtype)
 
     def _checked(self, ids: Any) -> Any:
@@ -171,6 +218,7 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
             "settings": asdict(self.method.settings),
             "vocabulary": {"name": vocabulary.name, "size": vocabulary.size},
             "embedding_dim": self.method.embedding_dim,
+            "served": self.form is not self.method,
             "seed": self.seed,
         }
 

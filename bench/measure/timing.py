@@ -49,6 +49,10 @@ class Stopwatch:
         return {**phases, "total_s": time.perf_counter() - self.started}
 
 
+STEP_STATISTICS = ("step_time_ms", "step_time_ms_p95", "examples_per_second")
+"""What ``step_statistics`` gives."""
+
+
 def step_statistics(chunks: Iterable[Chunk]) -> dict[str, float | None]:
     """What a step takes, from the chunks that a training loop ran after compilation.
 
@@ -61,7 +65,7 @@ def step_statistics(chunks: Iterable[Chunk]) -> dict[str, float | None]:
     """
     rows = [chunk for chunk in chunks if chunk[1]]
     if not rows:
-        return dict.fromkeys(("step_time_ms", "step_time_ms_p95", "examples_per_second"))
+        return dict.fromkeys(STEP_STATISTICS)
     seconds, steps, examples = np.array(rows, np.float64).T
     median, p95 = np.percentile(1000.0 * seconds / steps, [50, 95])
     return {

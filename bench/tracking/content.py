@@ -10,6 +10,9 @@ from typing import Any
 
 from bench import results
 
+RESULT_TAGS = ("fingerprint", "dataset", "strategy", "status", "error", "parent_run_id")
+"""Keys of a result that are tags of its run."""
+
 VALUE_LIMIT = 6000
 """The longest text that MLflow takes as a parameter."""
 
@@ -109,6 +112,6 @@ def history_csv(history: Mapping[str, list[Any]]) -> str:
 
 def result_tags(result: Mapping[str, Any]) -> dict[str, str]:
     """The tags that a result gives its run."""
-    named = {key: result.get(key) for key in ("fingerprint", "dataset", "strategy", "status", "error")}
+    named = {key: result.get(key) for key in RESULT_TAGS}
     named.update(flat({"environment": result.get("environment") or {}}) if result.get("environment") else {})
     return {name: _text(value) for name, value in named.items() if value is not None}

@@ -25,14 +25,14 @@ class Reader:
         key: a name for the layer, unique in the model.
         field: the field whose ids the layer gets.
         method: what computes the row numbers.
-        maps: the method's integer arrays.
+        maps: the method's integer arrays; they may be exchanged between epochs.
         by_rows: tables whose updates are by rows, so that repeated rows of a batch must be found.
     """
 
     key: str
     field: str
     method: Method[Any]
-    maps: Mapping[str, np.ndarray]
+    maps: dict[str, np.ndarray]
     by_rows: frozenset[str]
 
 

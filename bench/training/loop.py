@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from bench.embeddings.base import Method
 from bench.embeddings.layer import CompressedEmbedding
 from bench.training.batches import Chunk
 from bench.training.rules import RowRule
@@ -43,12 +46,7 @@ class DeferredTable:
         self.rows, self.width = variable.shape
         self.columns = self.width * (1 + len(rule.slots)) + rule.clock
         self.state = tf.Variable(tf.zeros((self.rows, self.columns)), name="rows")
-        for block in self._blocks():
-            weights = variable.value[block]
-            n = weights.shape[0]
-            moments = [tf.fill((n, self.width), value) for value in rule.slots]
-            clock = [tf.zeros((n, 1))] if rule.clock else []
-            self.state[block].assign(tf.concat([weights, *moments, *clock], axis=1))
+        self.adopt(reset_moments=True)
 
     @property
     def nbytes(self) -> int:
@@ -66,6 +64,18 @@ class DeferredTable:
             clock = [tf.fill((weights.shape[0], 1), tf.cast(step - base, tf.float32))]
         rows = tf.concat([weights, *slots, *clock], axis=1)
         self.state.scatter_update(tf.IndexedSlices(rows, index))
+
+    def adopt(self, reset_moments: bool) -> None:
+        """Takes over new values of the layer's variable; the rows must have been settled with ``reset``."""
+        for block in self._blocks():
+            weights = self.variable.value[block]
+            n = weights.shape[0]
+            moments = self.state[block][:, self.width :]
+            if reset_moments:
+                first = [tf.fill((n, self.width), value) for value in self.rule.slots]
+                clock = [tf.zeros((n, 1))] if self.rule.clock else []
+                moments = tf.concat([*first, *clock, tf.zeros((n, 0))], axis=1)
+            self.state[block].assign(tf.concat([weights, moments], axis=1))
 
     def settle(self, step: int, base: int, coefficients: Any, reset: bool) -> None:
         """Renews the layer's variable as of ``step``; with ``reset``, brings the rows' own state there too."""
@@ -108,16 +118,26 @@ class WholeArrays:
         optimizer: not yet built.
         flat: the optimizer treats every number alone.
         tables: ids of the variables that are only ever read by rows.
+        after: by id of a variable, what becomes of its new value: from it and noise of its shape.
+        seed: of that noise.
     """
 
     def __init__(
-        self, variables: Sequence[Any], optimizer: Any, flat: bool, tables: frozenset[int] = frozenset()
+        self,
+        variables: Sequence[Any],
+        optimizer: Any,
+        flat: bool,
+        tables: frozenset[int] = frozenset(),
+        after: Mapping[int, Callable[[Any, Any], Any]] = MappingProxyType({}),
+        seed: int = 0,
     ) -> None:
         self.variables, self.optimizer = list(variables), optimizer
+        self.after, self.seed = after, seed
         size = {id(v): int(np.prod(v.shape)) for v in self.variables}
-        self.small = [v for v in self.variables if flat and size[id(v)] <= LARGE]
+        self.small = [v for v in self.variables if flat and size[id(v)] <= LARGE and id(v) not in after]
         self.sizes = [size[id(v)] for v in self.small]
-        self.held = [v for v in self.variables if not flat or size[id(v)] > LARGE]
+        small = {id(v) for v in self.small}
+        self.held = [v for v in self.variables if id(v) not in small]
         self.flattened = {id(v) for v in self.small}
         self.sums = {
             id(v): tf.Variable(tf.zeros(v.shape), name="gradient") for v in self.variables if id(v) in tables
@@ -142,8 +162,8 @@ class WholeArrays:
         small = {id(v): tf.reshape(next(parts), v.shape) for v in self.small}
         return [small[id(v)] if id(v) in small else tf.convert_to_tensor(v.value) for v in self.variables]
 
-    def update(self, gradients: Sequence[Any]) -> None:
-        """One step of the optimizer.
+    def update(self, gradients: Sequence[Any], step: Any) -> None:
+        """One step of the optimizer, the one after ``step`` steps.
 
         Slices of a gradient are summed first: Keras alone would hand Adam the slices of an embedding as they are,
         and where an id repeats in a batch v would collect a sum of squares, not the square of the sum.
@@ -165,12 +185,61 @@ class WholeArrays:
             # copy the whole array to keep them apart.
             new = self.vector.value[0] if id(v) in self.flattened else v.value[0, 0]
             self.sums[id(v)].scatter_update(tf.IndexedSlices(tf.zeros_like(g.values) + 0.0 * new, g.indices))
+        for number, v in enumerate(self.variables):
+            if id(v) in self.after:
+                v.assign(self.after[id(v)](v.value, noise(v.shape, self.seed, number, step)))
 
     def settle(self) -> None:
         """Renews the model's own variables."""
         if self.vector is not None:
             for variable, part in zip(self.small, tf.split(self.vector.value, self.sizes), strict=True):
                 variable.assign(tf.reshape(part, variable.shape))
+
+    def adopt(self, changed: Sequence[Any], reset_moments: bool) -> None:
+        """Takes over new values of the model's own variables.
+
+        Args:
+            changed: those that have new values.
+            reset_moments: the optimizer's moments of these start anew; else they stay.
+        """
+        ids = {id(v) for v in changed}
+        if self.vector is not None:
+            self.vector.assign(tf.concat([tf.reshape(v.value, [-1]) for v in self.small], axis=0))
+        if not reset_moments:
+            return
+        of_small = [tf.fill([n], id(v) in ids) for v, n in zip(self.small, self.sizes, strict=True)]
+        first = type(self.optimizer).from_config(self.optimizer.get_config())
+        first.build(self.held)
+        for moments, new in zip(_moments(self.optimizer), _moments(first), strict=True):
+            for variable, moment, value in zip(self.held, moments, new, strict=True):
+                if variable is self.vector:
+                    moment.assign(tf.where(tf.concat(of_small, axis=0), value.value, moment.value))
+                elif id(variable) in ids:
+                    moment.assign(value.value)
+
+
+def _moments(optimizer: Any) -> list[list[Any]]:
+    """The optimizer's moments: a list a kind, in the order of the variables that it was built on."""
+    built = {id(v) for v in optimizer._trainable_variables}
+    lists = [value for value in vars(optimizer).values() if isinstance(value, list)]
+    return [
+        found
+        for found in lists
+        if len(found) == len(built)
+        and all(isinstance(v, keras.Variable) and id(v) not in built for v in found)
+    ]
+
+
+def noise(shape: Any, *seed: Any) -> Any:
+    """Draws from U[0, 1) that depend on the seed's parts alone."""
+    mixed = tf.constant(0)
+    for part in seed:
+        mixed = mixed * 1_000_003 + tf.cast(part, tf.int32)
+    return tf.random.stateless_uniform(shape, [mixed, tf.cast(seed[-1], tf.int32)])
+
+
+def _after_update(method: Method[Any], table: str, rows: Any, drawn: Any) -> Any:
+    return method.after_update(table, rows, drawn, keras.ops)
 
 
 class Loop:
@@ -186,6 +255,7 @@ class Loop:
         loss: labels and predictions, each (batch,), to a loss of each example, (batch,).
         jit: compile with XLA.
         flat: the optimizer treats every number alone.
+        seed: of the noise that rounding takes.
     """
 
     def __init__(
@@ -199,8 +269,9 @@ class Loop:
         loss: Callable[[Any, Any], Any],
         jit: bool = True,
         flat: bool = True,
+        seed: int = 0,
     ) -> None:
-        self.model, self.layers, self.loss = model, dict(layers), loss
+        self.model, self.layers, self.loss, self.seed = model, dict(layers), loss, seed
         self.tables: dict[Place, DeferredTable] = {}
         for key, names in deferred.items():
             for name in sorted(names):
@@ -209,7 +280,13 @@ class Loop:
         by_rows = {id(table.variable) for table in self.tables.values()}
         whole = [v for v in model.trainable_variables if id(v) not in by_rows]
         tables = frozenset(id(v) for layer in self.layers.values() for v in layer.table_variables.values())
-        self.whole = WholeArrays(whole, optimizer, flat, tables)
+        self.after = {
+            id(layer.table_variables[name]): partial(_after_update, layer.method, name)
+            for layer in self.layers.values()
+            for name in layer.method.rounded()
+        }
+        after = {key: function for key, function in self.after.items() if key not in by_rows}
+        self.whole = WholeArrays(whole, optimizer, flat, tables, after, seed)
         self.positions = {id(v): i for i, v in enumerate(whole)}
         self.coefficients = tf.constant(coefficients)
         self.step = self.base = 0
@@ -227,9 +304,24 @@ class Loop:
         self.step += chunk.steps
         return np.asarray(losses)[: chunk.steps]
 
-    def settle(self) -> None:
-        """Makes the model's own variables current."""
-        reset = self.step - self.base >= CLOCK_STEPS
+    def adopt(self, changed: Sequence[Any], reset_moments: bool) -> None:
+        """Takes over new values of some of the model's own variables; ``settle(reset=True)`` must have come before.
+
+        Args:
+            changed: Keras variables.
+            reset_moments: the optimizer's moments of these start anew; else they stay.
+        """
+        ids = {id(v) for v in changed}
+        for table in self.tables.values():
+            if id(table.variable) in ids:
+                table.adopt(reset_moments)
+        of_whole = [v for v in self.whole.variables if id(v) in ids]
+        if of_whole:
+            self.whole.adopt(of_whole, reset_moments)
+
+    def settle(self, reset: bool = False) -> None:
+        """Makes the model's own variables current; with ``reset`` the state of every row too."""
+        reset = reset or self.step - self.base >= CLOCK_STEPS
         for table in self.tables.values():
             table.settle(self.step, self.base, self.coefficients, reset)
         self.whole.settle()
@@ -298,15 +390,19 @@ class Loop:
         coefficients: Any,
     ) -> None:
         now = tf.gather(coefficients, step + 1)
-        for (key, name), table in self.tables.items():
+        for number, ((key, name), table) in enumerate(self.tables.items()):
             index = tf.reshape(batch["indices"][key][name], [-1])
             first = batch["first"][key][name]
             weights, slots = read[key, name]
             # Equal rows get equal sums, and so equal new values: it does not matter which is written last.
             gradient = tf.math.unsorted_segment_sum(of_rows[key, name], first, weights.shape[0])
-            new = table.rule.update(weights, slots, tf.gather(gradient, first), now)
-            table.write(index, *new, step + 1, base)
-        self.whole.update(of_values)
+            new, slots = table.rule.update(weights, slots, tf.gather(gradient, first), now)
+            after = self.after.get(id(table.variable))
+            if after is not None:
+                drawn = noise(tf.shape(new), self.seed, number, step)
+                new = after(new, tf.gather(drawn, first))
+            table.write(index, new, slots, step + 1, base)
+        self.whole.update(of_values, step)
 
     def _rows_of(
         self,
@@ -321,6 +417,8 @@ class Loop:
         for name, variable in layer.table_variables.items():
             if (key, name) in rows:
                 out[name] = tf.reshape(rows[key, name], (*indices[name].shape, variable.shape[1]))
-            else:
-                out[name] = tf.gather(values[self.positions[id(variable)]], indices[name])
+                continue
+            position = self.positions.get(id(variable))
+            table = variable.value if position is None else values[position]
+            out[name] = tf.gather(table, indices[name])
         return out, indices

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from bench.config import Training
 from bench.data.interactions import Interactions, Part
+from bench.embeddings.base import Progress
 from bench.embeddings.layer import CompressedEmbedding, embedding_layers
 from bench.errors import RunFailed
 from bench.measure.metrics import errors, mae_by_decile
@@ -127,12 +128,17 @@ class Trainer:
             squared_error,
             jit=settings.jit,
             flat=optimizers.is_elementwise(optimizer),
+            seed=seed,
         )
+        self.seed, self._maps = seed, {reader.key: reader.maps for reader in readers}
         self.compile_s: float | None = None
+        self._serve(model)
+
+    def _serve(self, model: Any) -> None:
+        """Predictions come from ``model`` from now on."""
         # Compiled, since without XLA the last bit of a matrix product depends on the number of threads.
-        self._predict = tf.function(
-            lambda inputs: model(inputs, training=False), jit_compile=settings.jit or None
-        )
+        jit = self.settings.jit or None
+        self._predict = tf.function(lambda inputs: model(inputs, training=False), jit_compile=jit)
 
     @property
     def optimizer_bytes(self) -> int:
@@ -169,15 +175,8 @@ class Trainer:
         history = History(compile_s=self.compile_s or 0.0)
         best, waited = np.inf, 0
         for number in range(1, self.settings.epochs + 1):
-            values = {"train_loss": self._epoch(number, history, listener)}
-            with self._turn():
-                clock = time.perf_counter()
-                if len(self.data.validation):
-                    labels = self.data.validation.labels
-                    found = errors(labels, self._finite(self.data.validation, number))
-                    values.update(validation_loss=found["mse"], validation_mae=found["mae"])
-                values.update(self._evaluate(number))
-                history.eval_s += time.perf_counter() - clock
+            values: dict[str, Any] = {"train_loss": self._epoch(number, history, listener)}
+            values.update(self._evaluate(number, history))
             history.epochs.append(values)
             listener.epoch(number, values)
             stopping = self.settings.early_stopping
@@ -189,6 +188,25 @@ class Trainer:
                 if waited >= stopping.patience:
                     break
         return history
+
+    @staticmethod
+    def adopt(history: Mapping[str, Sequence[Any]]) -> History:
+        """The history of a training that another run has done, from its result's ``history``."""
+        rows = zip(*history.values(), strict=True)
+        return History(epochs=[dict(zip(history, row, strict=True)) for row in rows])
+
+    def evaluate_served(self, model: Any, history: History) -> None:
+        """Evaluates what serves in place of what was trained: its error is the last epoch's.
+
+        Args:
+            model: the trained one with embeddings in the form that serves.
+            history: of the training.
+
+        Raises:
+            RunFailed: a prediction that is no finite number.
+        """
+        self._serve(model)
+        history.epochs[-1].update(self._evaluate(len(history.epochs), history))
 
     def time_steps(self, seconds: float) -> list[tuple[float, int, int]]:
         """Trains on for about ``seconds``, at least one chunk, at most an epoch, only to see what a step takes.
@@ -240,12 +258,44 @@ class Trainer:
             total += float(np.dot(losses.astype(np.float64), chunk.arrays["counts"][: chunk.steps]))
             done += chunk.steps
             listener.chunk(number, done, float(losses[-1]), chunk.examples / (now - clock))
+            if done < self.batches.steps:
+                with self._turn() as waited:
+                    self._change(number - 1, done)
+                began, now = began + waited, time.perf_counter()
             clock = now
+        with self._turn() as waited:
+            self._change(number, 0)
+            self.loop.settle()
+        began += waited
         if number < self.settings.epochs:
             self.batches.begin(number + 1)  # while this one is evaluated
-        self.loop.settle()
         history.train_s += time.perf_counter() - began
         return total / len(self.data.train)
+
+    def _change(self, epochs: int, steps: int) -> None:
+        """Lets methods change their arrays after some epochs and, of the next one, some steps."""
+        progress = Progress(
+            step=epochs * self.batches.steps + steps,
+            steps=self.settings.epochs * self.batches.steps,
+            epoch=epochs,
+            epochs=self.settings.epochs,
+            epoch_ended=steps == 0,
+        )
+        due = {key: layer for key, layer in self._layers.items() if layer.method.is_due(progress)}
+        if not due:
+            return
+        self.loop.settle(reset=True)
+        for number, (key, layer) in enumerate(due.items()):
+            rng = np.random.default_rng([self.seed, number, progress.step])
+            change = layer.method.change(progress, layer.arrays(), rng)
+            layer.set_arrays(change.arrays)
+            maps = {name: value for name, value in change.arrays.items() if name in layer.map_variables}
+            if maps and not progress.epoch_ended:
+                raise RuntimeError(f"{layer.method.name()}: maps may change at the end of an epoch only")
+            self._maps[key].update(maps)
+            variables = {**layer.table_variables, **layer.weight_variables}
+            changed = [variables[name] for name in change.arrays if name in variables]
+            self.loop.adopt(changed, change.reset_moments)
 
     def _finite(self, part: Part, number: int) -> np.ndarray:
         predictions = self.predict(part)
@@ -256,17 +306,22 @@ class Trainer:
             )
         return predictions
 
-    def _evaluate(self, number: int) -> dict[str, Any]:
-        part = self.data.evaluation
-        predictions = self._finite(part, number)
-        found = errors(part.labels, predictions)
-        values: dict[str, Any] = {
-            "val_loss": found["mse"], "val_mae": found["mae"], "val_rmse": found["rmse"]
-        }  # fmt: skip
-        if self.data.item_field is not None:
-            item = self.data.item_field
-            counts = self.data.fields[item].counts
-            values["val_mae_by_decile"] = mae_by_decile(part.labels, predictions, part.ids[item], counts)
+    def _evaluate(self, number: int, history: History) -> dict[str, Any]:
+        with self._turn():
+            clock = time.perf_counter()
+            values: dict[str, Any] = {}
+            if len(self.data.validation):
+                found = errors(self.data.validation.labels, self._finite(self.data.validation, number))
+                values.update(validation_loss=found["mse"], validation_mae=found["mae"])
+            part = self.data.evaluation
+            predictions = self._finite(part, number)
+            found = errors(part.labels, predictions)
+            values.update(val_loss=found["mse"], val_mae=found["mae"], val_rmse=found["rmse"])
+            if self.data.item_field is not None:
+                item = self.data.item_field
+                counts = self.data.fields[item].counts
+                values["val_mae_by_decile"] = mae_by_decile(part.labels, predictions, part.ids[item], counts)
+            history.eval_s += time.perf_counter() - clock
         return values
 
 

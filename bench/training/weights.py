@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
 
+from bench.errors import RunFailed
 from bench.results import WEIGHTS
 
 
@@ -30,3 +32,18 @@ def save_weights(model: Any, folder: Path) -> Path:
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+def load_weights(model: Any, folder: Path) -> None:
+    """Gives a model's variables the values that ``save_weights`` left of an equal one.
+
+    Raises:
+        RunFailed: there are none, or of another model.
+    """
+    path = folder / WEIGHTS
+    try:
+        arrays = load_file(path)
+        for variable in model.variables:
+            variable.assign(arrays[variable.path])
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise RunFailed(f"{path}: no weights of this model can be read from it ({error})") from error

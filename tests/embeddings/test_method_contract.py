@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.embeddings import find, names
-from bench.embeddings.base import MAX_IDS, Kind, OverBudget, Vocabulary
+from bench.embeddings.base import MAX_IDS, Kind, OverBudget, Progress, Vocabulary
 from bench.embeddings.budget import choose
 from bench.embeddings.layer import CompressedEmbedding
 from bench.errors import RequestError
@@ -41,16 +41,24 @@ def layer_of(name, size=SIZE, dim=DIM):
     return layer
 
 
-def arrays_of(layer):
-    found = {**layer.table_variables, **layer.weight_variables, **layer.map_variables}
-    return {name: variable.numpy() for name, variable in found.items()}
-
-
 def made(method):
     """All arrays of a method as NumPy ones, the maps as it builds them."""
     rng = np.random.default_rng(2)
-    floats = {a.name: rng.normal(size=a.shape).astype(a.dtype) for a in (*method.tables(), *method.weights())}
-    return {**floats, **method.build_maps()}
+    trained = {
+        a.name: (rng.normal(size=a.shape) if a.trainable else np.zeros(a.shape)).astype(a.dtype)
+        for a in (*method.tables(), *method.weights())
+    }
+    return {**trained, **method.build_maps()}
+
+
+def described(method):
+    """The name, shape and type of each array of a method."""
+    return [(a.name, a.shape, np.dtype(a.dtype)) for a in method.arrays()]
+
+
+def found(arrays):
+    """The same of arrays."""
+    return [(name, value.shape, value.dtype) for name, value in arrays.items()]
 
 
 def same(a, b):
@@ -70,7 +78,7 @@ def test_shapes(name, shape, dtype):
     out = layer(tf.constant(ids, dtype))
     assert out.shape == (*shape, DIM) == layer.compute_output_shape(shape)
     assert out.dtype == tf.float32
-    in_numpy = layer.method(ids, arrays_of(layer))
+    in_numpy = layer.method(ids, layer.arrays())
     assert in_numpy.dtype == np.float32
     same(out, in_numpy)
 
@@ -82,7 +90,7 @@ def test_equal_results_under_xla_in_a_graph_eagerly_and_in_numpy(name):
     eager = layer(ids)
     for jit in (True, False):
         same(tf.function(layer, jit_compile=jit)(tf.constant(ids)), eager)
-    same(layer.method(ids, arrays_of(layer)), eager)
+    same(layer.method(ids, layer.arrays()), eager)
     assert len(np.unique(eager, axis=0)) > 1
 
 
@@ -93,7 +101,7 @@ def test_gradients_reach_every_trainable_array(name):
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(layer(np.arange(SIZE), training=True) * target)
     variables = [v.value for v in layer.trainable_variables]
-    declared = [*layer.method.tables(), *layer.method.weights()]
+    declared = [a for a in (*layer.method.tables(), *layer.method.weights()) if a.trainable]
     assert len(variables) == len(declared)
     for variable, gradient in zip(layer.trainable_variables, tape.gradient(loss, variables), strict=True):
         assert gradient is not None, variable.path
@@ -103,27 +111,94 @@ def test_gradients_reach_every_trainable_array(name):
 @every_method
 def test_arrays_are_as_described(name):
     layer = layer_of(name)
-    method = layer.method
-    described = [*method.tables(), *method.weights(), *method.maps()]
-    found = arrays_of(layer)
-    assert [(a.name, a.shape, np.dtype(a.dtype)) for a in described] == [
-        (n, v.shape, v.dtype) for n, v in found.items()
-    ]
-    assert {v.path.rsplit("/", 1)[-1] for v in layer.variables} == set(found)
-    by_kind = {}
-    for array in described:
-        by_kind[array.kind] = by_kind.get(array.kind, 0) + found[array.name].nbytes
-    assert method.serving_bytes() == by_kind
-    assert method.nbytes == sum(v.nbytes for v in found.values())
-    assert all(isinstance(kind, Kind) for kind in by_kind)
+    assert described(layer.method) == found(layer.arrays())
+    assert {v.path.rsplit("/", 1)[-1] for v in layer.variables} == set(layer.arrays())
     assert not {v.path for v in layer.trainable_variables} & {v.path for v in layer.map_variables.values()}
+
+
+@every_method
+def test_bytes_are_those_of_the_arrays_that_serve(name):
+    layer = layer_of(name).to_served()
+    form = layer.method.served()
+    arrays = layer.arrays()
+    assert described(form) == found(arrays)
+    by_kind = {}
+    for array in form.arrays():
+        by_kind[array.kind] = by_kind.get(array.kind, 0) + arrays[array.name].nbytes
+    assert layer.method.serving_bytes() == by_kind
+    assert layer.method.nbytes == sum(v.nbytes for v in arrays.values())
+    assert all(isinstance(kind, Kind) for kind in by_kind)
+
+
+@every_method
+def test_what_serves_gives_the_vectors_of_what_was_trained(name):
+    """Where a parent is trained, what serves is near its vectors, and equal to itself in NumPy and under XLA."""
+    layer = layer_of(name)
+    ids = np.arange(SIZE, dtype=np.int32)
+    served = layer.to_served()
+    if layer.method.parent() is None:
+        same(served(ids), layer(ids))
+    same(tf.function(served, jit_compile=True)(tf.constant(ids)), served(ids))
+    same(served.form(ids, served.arrays()), served(ids))
+    assert not served.trainable_variables
+    again = layer.to_served().arrays()
+    assert all(np.array_equal(again[key], value) for key, value in served.arrays().items())
+
+
+@every_method
+def test_a_parent_is_trained_as_the_method_says(name):
+    method = method_of(name)
+    parent = method.parent()
+    if parent is not None:
+        assert parent.parent() is None
+        assert described(parent) == described(method)
+        assert parent.vocabulary == method.vocabulary and parent.embedding_dim == method.embedding_dim
+        layer = layer_of(name)
+        same(parent(np.arange(SIZE), layer.arrays()), layer(np.arange(SIZE)))
+
+
+@every_method
+def test_arrays_change_as_described(name):
+    """Through two epochs of ten steps, whatever a method does between steps."""
+    layer = layer_of(name)
+    rng = np.random.default_rng(4)
+    for step in range(1, 21):
+        progress = Progress(step, 20, epoch=step // 10, epochs=2, epoch_ended=step % 10 == 0)
+        if not layer.method.is_due(progress):
+            continue
+        change = layer.method.change(progress, layer.arrays(), rng)
+        for key, value in change.arrays.items():
+            before = layer.arrays()[key]
+            assert (value.shape, value.dtype) == (before.shape, before.dtype)
+            assert np.isfinite(value).all()
+        if not progress.epoch_ended:
+            assert not set(change.arrays) & set(layer.map_variables)
+        layer.set_arrays(change.arrays)
+    assert np.isfinite(layer(np.arange(SIZE))).all()
+    same(
+        layer.to_served()(np.arange(SIZE)), layer(np.arange(SIZE))
+    ) if layer.method.parent() is None else None
+
+
+@every_method
+def test_rows_after_an_update(name):
+    method = method_of(name)
+    assert set(method.rounded()) <= {t.name for t in method.tables() if t.trainable}
+    rng = np.random.default_rng(5)
+    for table in method.tables():
+        if table.name not in method.rounded():
+            continue
+        rows, noise = (rng.random((6, table.shape[1])).astype(np.float32) for _ in range(2))
+        out = method.after_update(table.name, rows, noise, np)
+        assert out.shape == rows.shape and out.dtype == np.float32
+        same(method.after_update(table.name, tf.constant(rows), tf.constant(noise), keras.ops), out)
 
 
 @every_method
 def test_given_rows_are_combined_without_reading_the_tables(name):
     layer = layer_of(name)
     ids = np.array([[3, 1, 3], [0, SIZE - 1, 2]])
-    arrays = arrays_of(layer)
+    arrays = layer.arrays()
     indices = layer.method.lookups(ids, arrays, np)
     rows = {t.name: tf.constant(arrays[t.name][indices[t.name]]) for t in layer.method.tables()}
     expected = layer(ids)
@@ -155,8 +230,11 @@ class Wrapped(keras.Model):
 
 @every_method
 @pytest.mark.parametrize("subclassed", [False, True])
-def test_save_and_load(name, subclassed, tmp_path):
+@pytest.mark.parametrize("served", [False, True])
+def test_save_and_load(name, subclassed, served, tmp_path):
     layer = layer_of(name)
+    if served:
+        layer = layer.to_served()
     ids = np.arange(SIZE - 1, dtype=np.int32).reshape(-1, 2)
     if subclassed:
         model = Wrapped(layer)
@@ -193,7 +271,7 @@ def test_ids_out_of_range_are_refused_by_name(name, wrong):
     with pytest.raises(ValueError, match=words):
         layer(np.array([[1, wrong]]))
     with pytest.raises(ValueError, match=words):
-        layer.method(np.array([1, wrong]), arrays_of(layer))
+        layer.method(np.array([1, wrong]), layer.arrays())
 
 
 @every_method
@@ -203,7 +281,7 @@ def test_smallest_vocabularies(name, size):
     out = layer(np.arange(size))
     assert out.shape == (size, 4)
     assert np.isfinite(out).all()
-    same(layer.method(np.arange(size), arrays_of(layer)), out)
+    same(layer.method(np.arange(size), layer.arrays()), out)
     chosen = choose({"item": (find(name), find(name).Settings())}, {"item": vocabulary(size)}, 4, 1.0)["item"]
     assert chosen.nbytes <= size * 4 * 4
 
@@ -246,10 +324,12 @@ def test_budget_holds_and_what_it_counts_is_there(name, size, dim, share):
         assert smallest > share
         method, share = choose(request, field, dim, smallest)["item"], smallest
         assert method.nbytes == error.smallest_bytes
-    assert method.nbytes == sum(a.nbytes for a in made(method).values())
+    serving = method.serve(made(method), np.random.default_rng(6))
+    assert found(serving) == described(method.served())
+    assert method.nbytes == sum(a.nbytes for a in serving.values())
     if not find(name).ignores_budget:
         assert method.nbytes <= share * full
-    assert method(np.arange(size), made(method)).shape == (size, dim)
+    assert method.served()(np.arange(size), serving).shape == (size, dim)
 
 
 @every_method

@@ -1,0 +1,54 @@
+"""Small integers side by side in bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def packed_width(count: int, bits: int) -> int:
+    """Bytes of a row of ``count`` integers of ``bits`` bits each."""
+    return -(-count * bits // 8)
+
+
+def pack(values: np.ndarray, bits: int) -> np.ndarray:
+    """Rows of small integers as rows of bytes; integer j has bits j * bits to (j + 1) * bits - 1, lowest first.
+
+    Args:
+        values: integers from 0 to 2^bits - 1, shape (rows, count).
+        bits: from 1 to 8.
+
+    Returns:
+        uint8 of shape (rows, ``packed_width(count, bits)``).
+
+    Raises:
+        ValueError: a value that takes more bits.
+    """
+    if values.size and (values.min() < 0 or values.max() >= 1 << bits):
+        raise ValueError(f"values from {values.min()} to {values.max()} in {bits} bits")
+    rows, count = values.shape
+    each = (values[:, :, None] >> np.arange(bits)) & 1
+    return np.packbits(each.reshape(rows, count * bits).astype(np.uint8), axis=1, bitorder="little")
+
+
+def unpack(rows: Any, count: int, bits: int, xp: Any) -> Any:
+    """The integers that ``pack`` put into bytes.
+
+    Args:
+        rows: uint8 of shape (..., ``packed_width(count, bits)``).
+        count: how many integers a row has.
+        bits: from 1 to 8.
+        xp: ``numpy`` or ``keras.ops``.
+
+    Returns:
+        int32 of shape (..., count).
+    """
+    wide = rows.astype(np.int32) if xp is np else xp.cast(rows, "int32")
+    first = np.arange(count) * bits
+    low = xp.take(wide, first // 8, axis=-1)
+    # An integer may begin in one byte and end in the next; the last byte has none behind it and needs none.
+    high = xp.take(wide, np.minimum(first // 8 + 1, packed_width(count, bits) - 1), axis=-1)
+    both = xp.bitwise_or(low, xp.left_shift(high, 8))
+    shift = (first % 8).astype(np.int32)
+    return xp.bitwise_and(xp.right_shift(both, shift), np.int32((1 << bits) - 1))

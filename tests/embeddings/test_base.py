@@ -1,0 +1,31 @@
+"""What methods share."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.embeddings.base import places
+
+integers = st.lists(st.integers(-50, 50), max_size=40)
+
+
+@given(ascending=integers.map(sorted).filter(bool), values=integers)
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+def test_places_in_a_sorted_list(ascending, values):
+    expected = [sum(entry < value for entry in ascending) for value in values]
+    entries, wanted = np.array(ascending, np.int32), np.array(values, np.int32)
+    for found in (places(entries, wanted, np), places(tf.constant(entries), tf.constant(wanted), keras.ops)):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_places_under_xla():
+    entries, values = (
+        np.arange(0, 2000, 2, dtype=np.int32),
+        np.arange(-3, 2003, dtype=np.int32).reshape(2, -1),
+    )
+    compiled = tf.function(lambda a, b: places(a, b, keras.ops), jit_compile=True)
+    np.testing.assert_array_equal(
+        compiled(tf.constant(entries), tf.constant(values)), places(entries, values, np)
+    )
