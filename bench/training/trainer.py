@@ -336,7 +336,7 @@ def _layers_by_key(model: Any, data: Interactions) -> dict[str, CompressedEmbedd
 
 
 def _large_tables(layer: CompressedEmbedding) -> frozenset[str]:
-    return frozenset(table.name for table in layer.method.tables() if math.prod(table.shape) > LARGE)
+    return frozenset(a.name for a in layer.method.tables() if a.trainable and math.prod(a.shape) > LARGE)
 
 
 def _maps(layer: CompressedEmbedding) -> dict[str, np.ndarray]:
