@@ -116,7 +116,7 @@ def _main(
         folder = _Folder.of(cfg, "hydra.sweep.dir" if sweep else "hydra.run.dir", overrides)
         if sweep:
             cfg = loader.compose([*overrides, *folder.overrides, _SWEEP], RunMode.MULTIRUN)
-        jobs = _jobs(cfg) if sweep else []
+        jobs = _jobs(cfg, loader) if sweep else []
 
     def checked(job: Sequence[str]) -> Settings:
         with explained(job, loader):
@@ -189,13 +189,13 @@ def _compose(overrides: Sequence[str], loader: Loader, multirun: bool) -> tuple[
     return cfg.hydra.mode == RunMode.MULTIRUN, cfg
 
 
-def _jobs(cfg: DictConfig) -> list[list[str]]:
+def _jobs(cfg: DictConfig, loader: Loader) -> list[list[str]]:
     """The overrides of each job of a sweep; for a sweeper that finds them as it goes, those fixed for all."""
     params = OmegaConf.select(cfg, "hydra.sweeper.params") or {}
     # unresolved, as the sweeper takes them: ${seed} is each job's
     given: Any = OmegaConf.to_container(cfg.hydra.overrides.task, resolve=False)
     texts = [*(f"{key}={value}" for key, value in params.items()), *given]
-    parsed = OverridesParser.create().parse_overrides(texts)
+    parsed = OverridesParser.create(config_loader=loader).parse_overrides(texts)
     if str(cfg.hydra.sweeper._target_).rpartition(".")[2] == BasicSweeper.__name__:
         batches: list[list[list[str]]] = BasicSweeper.split_arguments(parsed, None)
         return list(itertools.chain.from_iterable(batches))

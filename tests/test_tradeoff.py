@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bench.tradeoff import Group, Tradeoff, show, tradeoff
+from bench.tradeoff.grouping import METRICS
 from bench.tradeoff.showing import names
 from bench.tradeoff.statistics import difference, holm, pareto, statistic
 
@@ -35,7 +36,7 @@ def result(strategy: str = "full", seed: int = 0, mae: float | None = 0.7, **cha
     out: dict[str, Any] = {
         "status": "finished", "error": None, "fingerprint": None, "dataset": "synthetic", "strategy": strategy,
         "settings": settings, "seed": seed, "embedding_bytes": 1000, "compression_ratio": 1.0,
-        "val_mae": mae, "val_rmse": 1.0, "step_time_ms": 0.5,
+        "val_mae": mae, "val_rmse": 1.0, "step_time_ms": 0.5, "lookup_us": 6.0,
         "environment": {"processor": "p", "threads": 2, "jobs": 1, "gpu": None},
     }  # fmt: skip
     sizes = {}
@@ -264,7 +265,7 @@ def test_step_times_of_different_machines_are_not_averaged() -> None:
     assert found.statistics["step_time_ms"].mean is None and found.crowded
     found = tradeoff([result(environment=busy), result(seed=1, environment=busy)])
     assert only(found).statistics["step_time_ms"].mean == 0.5
-    assert "step ms: taken beside other runs" in printed(found)
+    assert "step ms, lookup us: taken beside other runs" in printed(found)
 
 
 def test_paired_by_seed_and_corrected() -> None:
@@ -288,7 +289,7 @@ def test_paired_by_seed_and_corrected() -> None:
 def test_values_are_json_with_the_names_of_the_report() -> None:
     runs = [result(name, seed, mae=0.7 + seed / 100) for name in ("full", "qr") for seed in range(2)]
     values = json.loads(json.dumps(tradeoff(runs).groups[1].values(), allow_nan=False))
-    statistics = {f"{n}_{s}" for n in ("val_mae", "val_rmse", "step_time_ms") for s in ("mean", "sd", "ci95")}
+    statistics = {f"{n}_{s}" for n in METRICS for s in ("mean", "sd", "ci95")}
     assert set(values) == statistics | {
         "strategy", "embeddings", "dataset", "budget", "seeds", "resplit", "embedding_bytes",
         "compression_ratio", "pareto", "delta_mae", "delta_mae_ci95", "p_value",
@@ -310,11 +311,11 @@ def test_table_and_what_it_means() -> None:
     assert printed(tradeoff(runs)) == (
         "\n"
         "synthetic, model dot\n"
-        "   run                    memory  smaller          val MAE    to full  step ms\n"
-        "*  full                 2.00 KiB     1.0x  0.7100 ± 0.0248   baseline      0.5\n"
-        "   qr num_buckets=150   1.46 KiB     1.0x    0.9000 1 seed  +0.2000 ?      0.5\n"
-        "   qr num_buckets=120  0.977 KiB     2.0x  0.8100 ± 0.0248    +0.1000      0.5\n"
-        "*  md                  800 bytes     3.0x  0.7133 ± 0.0379  +0.0033 ~      0.5\n"
+        "   run                    memory  smaller          val MAE    to full  step ms  lookup us\n"
+        "*  full                 2.00 KiB     1.0x  0.7100 ± 0.0248   baseline      0.5          6\n"
+        "   qr num_buckets=150   1.46 KiB     1.0x    0.9000 1 seed  +0.2000 ?      0.5          6\n"
+        "   qr num_buckets=120  0.977 KiB     2.0x  0.8100 ± 0.0248    +0.1000      0.5          6\n"
+        "*  md                  800 bytes     3.0x  0.7133 ± 0.0379  +0.0033 ~      0.5          6\n"
         "\n"
         "*: Pareto front; no other run here needs less memory without more error.\n"
         "val MAE: mean ± half the 95 % confidence interval over 3 seeds (Student's t).\n"

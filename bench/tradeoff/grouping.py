@@ -17,8 +17,11 @@ from bench.tradeoff.statistics import Difference, Statistic
 
 Result = Mapping[str, Any]
 
-METRICS = ("val_mae", "val_rmse", "step_time_ms")
+METRICS = ("val_mae", "val_rmse", "step_time_ms", "lookup_us")
 """The numbers that a group has statistics of."""
+
+TIMES = ("step_time_ms", "lookup_us")
+"""Those of them that depend on the machine."""
 
 SEEDS = ("dataset.seed", "dataset.split.seed")
 """Settings that may follow the run's seed, as with ``dataset.split.seed=${seed}``."""
@@ -134,7 +137,7 @@ class Group:
         """By name, those of ``METRICS``; step times of different machines are not averaged."""
         found = {name: statistics.statistic([run.get(name) for run in self.runs]) for name in METRICS}
         if len(self.machines) > 1:
-            found["step_time_ms"] = Statistic(0)
+            found.update(dict.fromkeys(TIMES, Statistic(0)))
         return found
 
     def values(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from bench import results
 from bench.tradeoff import naming
-from bench.tradeoff.grouping import Comparable, Group, Tradeoff, Unfinished
+from bench.tradeoff.grouping import TIMES, Comparable, Group, Tradeoff, Unfinished
 from bench.tradeoff.statistics import Statistic, finite
 
 NAME_WIDTH = 30
@@ -23,6 +23,8 @@ SIGNIFICANT = 0.05
 """P values below it, corrected, tell a group from the baseline."""
 
 _WIDEST = 110  # characters of a note's line
+_WIDE = 96  # a narrower terminal has no room for the time of a lookup
+_TIMES = {"step_time_ms": "step ms", "lookup_us": "lookup us"}
 
 
 def show(tradeoff: Tradeoff, file: IO[str] | None = None) -> None:
@@ -89,12 +91,21 @@ def names(one: Comparable) -> list[str]:
     return shown
 
 
-def rows(one: Comparable) -> Iterator[tuple[str, ...]]:
-    """The heading of a set's table, then a line a group."""
+def rows(one: Comparable, times: Sequence[str] = TIMES) -> Iterator[tuple[str, ...]]:
+    """The heading of a set's table, then a line a group; with columns for these times."""
     counts = {len(group.runs) for group in one.groups}
     # a single seed says so in its own cell
     several = len(counts - {1}) > 1
-    yield "", "run", "memory", "smaller", "val MAE", "to full", "step ms", *(["seeds"] if several else [])
+    yield (
+        "",
+        "run",
+        "memory",
+        "smaller",
+        "val MAE",
+        "to full",
+        *(_TIMES[name] for name in times),
+        *(["seeds"] if several else []),
+    )
     for group, name in zip(one.groups, names(one), strict=True):
         ratio = group.compression_ratio
         yield (
@@ -104,7 +115,7 @@ def rows(one: Comparable) -> Iterator[tuple[str, ...]]:
             f"{ratio:.1f}x",
             _error(group.statistics["val_mae"]),
             _difference(group, one.baseline),
-            _milliseconds(group.statistics["step_time_ms"].mean),
+            *(_time(group.statistics[name].mean) for name in times),
             *([str(len(group.runs))] if several else []),
         )
 
@@ -132,14 +143,15 @@ def _difference(group: Group, baseline: Group | None) -> str:
     return "-"
 
 
-def _milliseconds(value: float | None) -> str:
+def _time(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:.3g}" if value < 999.5 else f"{value:,.0f}"
 
 
 def _table(console: Console, one: Comparable) -> None:
-    heading, *lines = rows(one)
+    narrow = console.is_terminal and console.width < _WIDE
+    heading, *lines = rows(one, TIMES[:1] if narrow else TIMES)
     if not console.is_terminal:
         for text in results.aligned([heading, *lines], left=2):
             print(text, file=console.file)
@@ -185,9 +197,9 @@ def _of_differences(one: Comparable) -> Iterator[str]:
 def _of_times(one: Comparable) -> Iterator[str]:
     machines = {machine for group in one.groups for machine in group.machines}
     if any(group.crowded for group in one.groups):
-        yield "step ms: taken beside other runs on the same machine; these times cannot be compared."
+        yield "step ms, lookup us: taken beside other runs on the same machine; these times cannot be compared."
     elif len(machines) > 1:
-        yield "step ms: of different machines or numbers of threads; these times cannot be compared."
+        yield "step ms, lookup us: of different machines or numbers of threads; these times cannot be compared."
 
 
 def missing(unfinished: Sequence[Unfinished]) -> Iterator[str]:
