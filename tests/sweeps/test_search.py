@@ -157,6 +157,7 @@ def states(folder: Path) -> list[str]:
     return [trial.state.name for trial in study_in(folder).trials]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["tpe", "nsgaii"])
 def test_goes_on_until_all_have_finished(
     sampler: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

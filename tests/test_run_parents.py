@@ -1,0 +1,89 @@
+"""Post-training methods: trained once by a parent's run, compressed many times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from commands import DIVERGES, Commands, Done, client_of, error_line, logged_runs
+
+from bench.embeddings import find, names
+from bench.embeddings.base import Vocabulary
+
+pytestmark = pytest.mark.slow
+
+POST_TRAINING = [name for name in names() if find(name)(Vocabulary("item", 50), 8).parent() is not None]
+FIRST, SECOND = POST_TRAINING[:2]
+
+
+@pytest.fixture(scope="module")
+def swept(new_commands: Callable[[str], Commands]) -> Done:
+    """A sweep of two methods that compress the same model."""
+    return new_commands("parents").small("-m", f"strategy={FIRST},{SECOND}", "seed=3")
+
+
+def test_the_parent_is_trained_once(swept: Done) -> None:
+    assert swept.code == 0, swept.err
+    assert [line.split("/")[0] for line in swept.err.splitlines() if line.startswith("epoch")] == [
+        "epoch 1", "epoch 2", "epoch 3",
+    ]  # fmt: skip
+    runs = {run.data.tags["strategy"]: run for run in logged_runs(client_of(swept.cwd))}
+    assert set(runs) == {"full", FIRST, SECOND}
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    parent = runs["full"]
+    assert "parent_run_id" not in parent.data.tags
+    for result in swept.results:
+        assert result["parent_run_id"] == parent.info.run_id
+        assert runs[result["strategy"]].data.tags["parent_run_id"] == parent.info.run_id
+        assert result["run_id"] == runs[result["strategy"]].info.run_id
+
+
+def test_a_compressed_run_has_its_own_error_and_size_and_its_parents_training(swept: Done) -> None:
+    parent = next(run for run in logged_runs(client_of(swept.cwd)) if run.data.tags["strategy"] == "full")
+    numbers = parent.data.metrics
+    for result in swept.results:
+        assert result["status"] == "finished"
+        assert result["embedding_bytes"] < numbers["embedding_bytes"]
+        assert result["step_time_ms"] == pytest.approx(numbers["step_time_ms"])
+        assert result["params_embedding"] == numbers["params_embedding"]
+        assert result["train_loss"] == pytest.approx(numbers["train_loss"])
+        assert len(result["history"]["val_mae"]) == 3
+        assert result["val_mae"] == result["history"]["val_mae"][-1]
+        assert result["val_mae"] == pytest.approx(numbers["val_mae"], abs=0.2)
+        assert result["lookup_us"] > 0
+
+
+def test_the_same_commands_train_and_compress_nothing(swept: Done) -> None:
+    again = Commands(swept.cwd, _data_dir(swept))
+    for strategy in (FIRST, "full"):
+        done = again.small(
+            f"strategy={strategy}", "seed=3", "save_weights=true" if strategy == "full" else "seed=3"
+        )
+        assert done.result["status"] == "skipped", strategy
+    assert len(logged_runs(client_of(swept.cwd))) == 3
+
+
+def _data_dir(done: Done) -> Path:
+    return Path(done.results[0]["settings"]["data_dir"])
+
+
+def test_one_field_compressed_and_the_other_trained(commands: Commands) -> None:
+    done = commands.small(
+        "strategy=qr", f"embedding@embeddings.item={FIRST}", "budget=0.6", "training.epochs=1"
+    )
+    assert done.code == 0, done.err
+    runs = logged_runs(client_of(done.cwd))
+    parent = next(run for run in runs if "parent_run_id" not in run.data.tags)
+    used = done.result["embeddings"]
+    assert (used["user"]["method"], used["item"]["method"]) == ("qr", FIRST)
+    assert parent.data.params["used.item.method"] == "full"
+    assert parent.data.params["used.user.num_buckets"] == str(used["user"]["num_buckets"])
+    assert parent.data.params["budget"] == "null"
+    assert done.result["compression_ratio"] >= 1 / 0.6
+
+
+def test_a_parent_that_fails_is_the_cause(commands: Commands) -> None:
+    done = commands.small(f"strategy={FIRST}", *DIVERGES)
+    assert done.code == 1
+    assert "the loss became" in error_line(done)
