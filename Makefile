@@ -27,8 +27,8 @@ format: $(VENV)/installed ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-speed: $(VENV)/installed ## the recipe as published against the harness, as ratios within one run
-	$(BIN)/python -m benchmarks.speed
+speed: $(VENV)/installed ## the recipe as published against the harness, as ratios within one run; METHODS=all: every method
+	$(BIN)/python -m $(if $(METHODS),benchmarks.methods methods=$(METHODS),benchmarks.speed)
 
 ui: $(VENV)/installed ## MLflow's pages on http://127.0.0.1:5000 (PORT=, URI=)
 	@mkdir -p outputs

@@ -7,7 +7,9 @@ Post-training methods take no steps of their own: their parent's are ``full``'s.
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,13 +20,17 @@ import numpy as np
 from bench import backend, data, embeddings, results
 from bench.config import compose
 from bench.data.interactions import Interactions
-from bench.embeddings.base import OverBudget
+from bench.embeddings.base import OverBudget, Vocabulary
+from bench.embeddings.budget import choose
 from bench.errors import BenchError, RequestError
 from benchmarks.speed import epochs, trainer_of
 
 REFERENCE = "qr"
 STEPS = 2000
 """Steps that are timed at once."""
+
+MANY = 10_000_000
+"""Ids of the vocabulary whose sizes are chosen on time."""
 
 
 @dataclass
@@ -36,6 +42,7 @@ class Timed:
         ratio: full bytes over those that serve.
         measure: milliseconds a step; None for a method that is not trained itself.
         lookup_us: microseconds to look up a batch, all fields.
+        size_ms: milliseconds to choose a size for ten million ids within the budget.
         taken: what ``measure`` gave, one a repeat.
     """
 
@@ -43,10 +50,22 @@ class Timed:
     ratio: float
     measure: Callable[[], float] | None
     lookup_us: float
+    size_ms: float
     taken: list[float] = field(default_factory=list)
 
 
-def prepare(name: str, interactions: Interactions, overrides: list[str]) -> Timed:
+def time_sizes(name: str, budget: float, repeats: int = 5) -> float:
+    """Median milliseconds to choose sizes for ten million ids."""
+    method, taken = embeddings.find(name), []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        with contextlib.suppress(OverBudget):
+            choose({"id": (method, method.Settings())}, {"id": Vocabulary("id", MANY)}, 64, budget)
+        taken.append(1000 * (time.perf_counter() - began))
+    return float(np.median(taken))
+
+
+def prepare(name: str, interactions: Interactions, budget: float, overrides: list[str]) -> Timed:
     """A trainer with the method in every field, and its lookups timed once.
 
     Raises:
@@ -62,13 +81,14 @@ def prepare(name: str, interactions: Interactions, overrides: list[str]) -> Time
     served = {field: layer.to_served() for field, layer in layers.items()}
     lookup = time_lookup(served, interactions.evaluation, trainer.settings.batch_size)
     trained = any(layer.method.parent() is None for layer in layers.values())
-    return Timed(name, memory["compression_ratio"], epochs(trainer, STEPS) if trained else None, lookup)
+    measure = epochs(trainer, STEPS) if trained else None
+    return Timed(name, memory["compression_ratio"], measure, lookup, time_sizes(name, budget))
 
 
 def table(timed: list[Timed]) -> list[list[str]]:
     """The heading, then a line a method: its size, its step, its step over the reference's, its lookup."""
     by_name = {one.name: one for one in timed}
-    rows = [["method", "smaller by", "ms a step", f"over {REFERENCE}", "lookup us"]]
+    rows = [["method", "smaller by", "ms a step", f"over {REFERENCE}", "lookup us", "size ms"]]
     for one in timed:
         row = [one.name, f"{one.ratio:.1f}x"]
         if one.taken:
@@ -76,7 +96,7 @@ def table(timed: list[Timed]) -> list[list[str]]:
             row += [f"{np.median(one.taken):.3f}", f"{np.median(ratios):.2f}"]
         else:
             row += ["-", "-"]
-        rows.append([*row, f"{one.lookup_us:.1f}"])
+        rows.append([*row, f"{one.lookup_us:.1f}", f"{one.size_ms:.1f}"])
     return rows
 
 
@@ -105,9 +125,9 @@ def main(arguments: list[str]) -> int:
     timed, beyond = [], []
     for name in dict.fromkeys([REFERENCE, *names]):
         try:
-            timed.append(prepare(name, interactions, [f"budget={budget}"]))
+            timed.append(prepare(name, interactions, float(budget), [f"budget={budget}"]))
         except OverBudget:
-            timed.append(prepare(name, interactions, []))
+            timed.append(prepare(name, interactions, float(budget), []))
             beyond.append(name)
     trained = [one for one in timed if one.measure]
     for number in range(repeats + 1):  # once before, so that no first touch of memory is timed
