@@ -6,6 +6,7 @@ Needs nothing but the standard library, so that every module can have a settings
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import re
 import types
@@ -199,9 +200,14 @@ def check_words(settings: Any) -> None:
     Raises:
         RequestError: a word that is none of a field's.
     """
-    for name, hint in typing.get_type_hints(type(settings), include_extras=True).items():
-        if _literals(hint):
-            checked(name, getattr(settings, name), hint)
+    for name, hint in _of_words(type(settings)):
+        checked(name, getattr(settings, name), hint)
+
+
+@functools.cache
+def _of_words(cls: type[Any]) -> list[tuple[str, Any]]:
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return [(name, hint) for name, hint in hints.items() if _literals(hint)]
 
 
 def _literals(hint: Any) -> list[Any]:
