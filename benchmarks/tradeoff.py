@@ -1,6 +1,7 @@
-"""The README's picture and table: bytes against error, from the results that a sweep left.
+"""The pictures and tables of the README and of docs/methods.md, from the results that sweeps left.
 
-``python -m benchmarks.tradeoff SWEEP_FOLDER ... PICTURE.png`` prints a table and draws the picture.
+``python -m benchmarks.tradeoff SWEEP_FOLDER ... PICTURE.png`` prints a table of the groups and draws the picture.
+``python -m benchmarks.tradeoff SWEEP_FOLDER ...`` prints a table of strategies by budget.
 """
 
 from __future__ import annotations
@@ -40,6 +41,33 @@ def table(one: Comparable) -> str:
     return "\n".join(lines)
 
 
+def by_budget(one: Comparable) -> str:
+    """A Markdown table, a line a strategy: its error at each budget, or at the one size that it has."""
+    budgets = sorted({group.budget for group in one.groups if group.budget is not None}, reverse=True)
+    cells: dict[str, dict[float | None, str]] = defaultdict(dict)
+    for group in one.groups:
+        mae = group.statistics["val_mae"]
+        cells[group.strategy][group.budget] = f"{mae.mean:.4f} ± {mae.sd or 0:.4f}"
+    lines = [
+        f"| method | {' | '.join(f'budget={budget:g}' for budget in budgets)} | at its own size |",
+        f"| --- |{' ---: |' * (len(budgets) + 1)}",
+    ]
+    ratio = {group.strategy: group.compression_ratio for group in one.groups if group.budget is None}
+    best = {
+        budget: min((own[budget] for own in cells.values() if budget in own), default="")
+        for budget in budgets
+    }
+    for strategy, own in sorted(cells.items()):
+        found = [own.get(budget, "-") for budget in budgets]
+        marked = [
+            f"**{cell}**" if cell == best[budget] else cell
+            for cell, budget in zip(found, budgets, strict=True)
+        ]
+        alone = f"{own[None]} ({ratio[strategy]:.2f}x)" if None in own else ""
+        lines.append(f"| {strategy} | {' | '.join(marked)} | {alone} |")
+    return "\n".join(lines)
+
+
 def draw(one: Comparable, path: Path) -> None:
     """Error against memory, a line a strategy, bars of one standard deviation."""
     points: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
@@ -72,17 +100,21 @@ def draw(one: Comparable, path: Path) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Prints the table and draws the picture."""
-    if len(arguments) < 2:
-        print("error: give the folders of sweeps, then the picture's file", file=sys.stderr)
+    """Prints a table, and draws the picture where one is named."""
+    *folders, last = arguments or [""]
+    pictured = last.endswith(".png")
+    folders = folders if pictured else arguments
+    if not folders:
+        print("error: give the folders of sweeps, and the picture's file (.png) if any", file=sys.stderr)
         return 2
-    sets = read([Path(argument) for argument in arguments[:-1]])
+    sets = read([Path(folder) for folder in folders])
     if len(sets) != 1:
         found = f"{len(sets)} sets that cannot be compared" if sets else "no finished result"
-        print(f"error: {found} in {' '.join(arguments[:-1])}; give the folders of one sweep", file=sys.stderr)
+        print(f"error: {found} in {' '.join(folders)}; give the folders of one sweep", file=sys.stderr)
         return 2
-    print(table(sets[0]))
-    draw(sets[0], Path(arguments[-1]))
+    print(table(sets[0]) if pictured else by_budget(sets[0]))
+    if pictured:
+        draw(sets[0], Path(last))
     return 0
 
 
