@@ -1,6 +1,8 @@
-"""Row counts of tables that hashed ids share."""
+"""Tables whose rows hashed ids share: how many rows there are, and rows joined."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from bench.embeddings.base import MAX_IDS, Vocabulary
 from bench.errors import RequestError
@@ -34,3 +36,19 @@ def num_rows(given: int | None, vocabulary: Vocabulary, parts: int = 1) -> int:
     check_positive(num_rows=given)
     rows = vocabulary.size // SHARE if given is None else given
     return max(1, min(rows, vocabulary.size, MAX_IDS // parts))
+
+
+def joined(rows: Any, width: int, xp: Any) -> Any:
+    """Rows side by side, cut to a width.
+
+    Args:
+        rows: shape (..., k, w).
+        width: at most k w.
+        xp: ``numpy`` or ``keras.ops``.
+
+    Returns:
+        Shape (..., width).
+    """
+    k, w = rows.shape[-2:]
+    flat = xp.reshape(rows, (*xp.shape(rows)[:-2], k * w))
+    return flat if k * w == width else flat[..., :width]
