@@ -52,3 +52,9 @@ def joined(rows: Any, width: int, xp: Any) -> Any:
     k, w = rows.shape[-2:]
     flat = xp.reshape(rows, (*xp.shape(rows)[:-2], k * w))
     return flat if k * w == width else flat[..., :width]
+
+
+def uniform(ratio: float) -> dict[str, Any]:
+    """The initializer of rows that begin ``ratio`` times as spread as those of a full table, U(-0.05, 0.05)."""
+    bound = 0.05 * ratio
+    return {"class_name": "RandomUniform", "config": {"minval": -bound, "maxval": bound}}
