@@ -7,17 +7,15 @@ Chen, Wilson, Tyree, Weinberger and Chen, "Compressing neural networks with the 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
 
-from bench.embeddings.base import MAX_IDS, Array, Arrays, Method, Vocabulary
-from bench.embeddings.forms.rows import SHARE, check_positive
+from bench.embeddings.base import Array, Arrays, Method, Vocabulary
+from bench.embeddings.forms.rows import num_weights, once_each
 from bench.embeddings.hashing import array, below, coefficients, hashes, signs
 from bench.settings import Range
-
-BLOCK = 1 << 10
-"""Ids whose positions are computed at once in NumPy: what lies between fits into a processor's cache."""
 
 
 @dataclass
@@ -27,8 +25,9 @@ class HashedNetSettings:
     num_weights: int | None = None
     """Numbers in the array. None: a tenth of those of a full table."""
 
-    signs: bool = True
-    """Whether each number read is multiplied by 1 or -1, by its hash."""
+    signs: bool = False
+    """Whether each number read is multiplied by 1 or -1, by its hash, as in the paper. Products of vectors of random
+    signs have no common mean, so that a model that scores by them learns late or not at all."""
 
     hash_seed: Annotated[int, Range(low=0)] = 0
     """Another seed makes other numbers shared."""
@@ -48,10 +47,8 @@ class HashedNet(Method[HashedNetSettings]):
 
     def resolve(self, settings: HashedNetSettings) -> HashedNetSettings:
         """Chooses num_weights."""
-        check_positive(num_weights=settings.num_weights)
-        numbers = self.vocabulary.size * self.embedding_dim
-        count = max(1, numbers // SHARE) if settings.num_weights is None else settings.num_weights
-        return replace(settings, num_weights=min(count, numbers, MAX_IDS))
+        count = num_weights(settings.num_weights, self.vocabulary, self.embedding_dim)
+        return replace(settings, num_weights=count)
 
     @property
     def num_weights(self) -> int:
@@ -73,15 +70,7 @@ class HashedNet(Method[HashedNetSettings]):
 
     def lookups(self, ids: Any, maps: Arrays, xp: Any) -> dict[str, Any]:
         """A place in the array for each number, and with signs ``sign``, both (..., embedding_dim)."""
-        if xp is not np:
-            return self._places(ids, maps, xp)
-        # Many places an id: where ids repeat, as in a chunk of batches, each is worked out once.
-        ids = np.asarray(ids)
-        distinct, inverse = np.unique(ids, return_inverse=True)
-        starts = range(0, max(len(distinct), 1), BLOCK)
-        blocks = [self._places(distinct[i : i + BLOCK], maps, np) for i in starts]
-        inverse = inverse.reshape(ids.shape)
-        return {key: np.concatenate([block[key] for block in blocks])[inverse] for key in blocks[0]}
+        return once_each(ids, partial(self._places, maps=maps, xp=xp), xp)
 
     def _places(self, ids: Any, maps: Arrays, xp: Any) -> dict[str, Any]:
         first, second = maps["hash"][:1], maps["hash"][1:]

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from bench.embeddings.base import OverBudget, Vocabulary
-from bench.embeddings.hashednet import BLOCK, HashedNet, HashedNetSettings
+from bench.embeddings.forms.rows import BLOCK
+from bench.embeddings.hashednet import HashedNet, HashedNetSettings
 from bench.embeddings.hashing import PRIME
 from bench.errors import RequestError
 
@@ -31,7 +32,7 @@ def test_vectors_by_the_formula(length, signs):
 
 
 def test_many_repeated_ids_have_the_places_of_each():
-    method = hashednet(3 * BLOCK, 3, num_weights=100)
+    method = hashednet(3 * BLOCK, 3, num_weights=100, signs=True)
     maps = method.build_maps()
     ids = np.random.default_rng(1).integers(0, 3 * BLOCK, (4, 2000))
     found = method.lookups(ids, maps, np)
@@ -43,7 +44,7 @@ def test_many_repeated_ids_have_the_places_of_each():
 
 
 def test_places_are_even_and_independent_between_ids_and_numbers():
-    method = hashednet(6040, 64, num_weights=64)
+    method = hashednet(6040, 64, num_weights=64, signs=True)
     found = method.lookups(np.arange(6040), method.build_maps(), np)
     places, sign = found["array"], found["sign"]
     counts = np.bincount(places.ravel(), minlength=64)
