@@ -56,7 +56,12 @@ def read(spec: Mapping[str, Any]) -> tuple[type[Method[Any]], Any]:
 
 
 def __getattr__(name: str) -> Any:
-    methods = {f"{method}embedding": method for method in names()} if name.endswith("Embedding") else {}
+    # As classes are named: of hash_embedding HashEmbeddingEmbedding.
+    methods = (
+        {f"{method.replace('_', '')}embedding": method for method in names()}
+        if name.endswith("Embedding")
+        else {}
+    )
     if name == "CompressedEmbedding" or name.lower() in methods:
         from bench.embeddings import layer
 

@@ -1,4 +1,4 @@
-"""Quotient-remainder embeddings: two small tables instead of one large.
+"""Quotient-remainder embeddings: a few small tables instead of one large.
 
 Shi et al., "Compositional embeddings using complementary partitions for memory-efficient recommendation
 systems", 2019 (arXiv 1909.02107).
@@ -7,14 +7,21 @@ systems", 2019 (arXiv 1909.02107).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import isqrt
-from typing import Any, Literal
+from functools import reduce
+from math import ceil
+from operator import add, mul
+from typing import Annotated, Any, Literal
 
 from bench.embeddings.base import Array, Arrays, Method, Vocabulary, int32, largest
 from bench.errors import RequestError
+from bench.settings import Range
 
 QuotientRows = Literal["recipe", "needed"]
 Combine = Literal["product", "sum", "concat"]
+
+FACTOR = {"class_name": "RandomUniform", "config": {"minval": 0.5, "maxval": 1.5}}
+"""Where three rows or more are multiplied, all but one begin near 1: the product of three rows of U(-0.05, 0.05) is too
+small to learn from."""
 
 
 @dataclass
@@ -25,31 +32,48 @@ class QRSettings:
     """Rows of the remainder table. None: vocabulary // 50, and at least the smallest that tells all ids
     apart."""
 
+    num_partitions: Annotated[int, Range(low=2)] = 2
+    """How many tables an id reads a row of: its digits in base num_buckets. 2: quotient and remainder."""
+
     quotient_rows: QuotientRows = "recipe"
-    """Rows of the quotient table: ``recipe``, as many as buckets, or ``needed``, ceil(vocabulary /
-    num_buckets)."""
+    """Rows of the table of the most significant digit: ``recipe``, as many as buckets, or ``needed``, as many as
+    are read: ceil(vocabulary / num_buckets ** (num_partitions - 1))."""
 
     combine: Combine = "product"
-    """``product``, ``sum``, or ``concat`` of two rows of embedding_dim / 2."""
+    """Of the rows: ``product``, ``sum``, or ``concat`` of rows that are narrower, as evenly as embedding_dim can be
+    split."""
 
 
 class QR(Method[QRSettings]):
     """vector(id) = quotient[id // b] (*) remainder[id mod b], with b = num_buckets.
 
-    Each id has a pair of rows of its own as long as b squared is not below the vocabulary; a smaller b is
+    With k = num_partitions above 2, vector(id) = partition_0[a_0] (*) ... (*) partition_{k-1}[a_{k-1}], with a_j the
+    digits of the id in base b, the most significant first. For k = 2 they are named as in the paper.
+
+    Each id has a tuple of rows of its own as long as b ** k is not below the vocabulary; a smaller b is
     refused. Buckets beyond the vocabulary can never be read: more than it are as many as it.
+
+    ``concat`` needs an even embedding_dim for 2 tables. For more, the last embedding_dim mod k tables are one
+    wider than the others.
     """
 
     Settings = QRSettings
 
     def resolve(self, settings: QRSettings) -> QRSettings:
-        """Chooses num_buckets; refuses one that gives two ids the same pair of rows."""
-        size = self.vocabulary.size
-        if settings.combine == "concat" and self.embedding_dim % 2:
+        """Chooses num_buckets; refuses one that gives two ids the same rows."""
+        size, k = self.vocabulary.size, settings.num_partitions
+        if k < 2:
+            raise RequestError(f"num_partitions={k}: give 2 or more")
+        if settings.combine == "concat" and k == 2 and self.embedding_dim % 2:
             raise RequestError(
                 f"combine=concat halves embedding_dim={self.embedding_dim}, which is odd: give an even one"
             )
-        smallest = smallest_num_buckets(size)
+        if settings.combine == "concat" and k > self.embedding_dim:
+            raise RequestError(
+                f"num_partitions={k}: combine=concat cannot split embedding_dim={self.embedding_dim} into so "
+                f"many; give {self.embedding_dim} or fewer"
+            )
+        smallest = smallest_num_buckets(size, k)
         buckets = settings.num_buckets
         if buckets is None:
             buckets = max(size // 50, smallest)
@@ -62,34 +86,48 @@ class QR(Method[QRSettings]):
 
     @property
     def num_buckets(self) -> int:
-        """Rows of the remainder table."""
+        """The base: rows of every table but that of the most significant digit."""
         assert self.settings.num_buckets is not None
         return self.settings.num_buckets
 
+    @property
+    def names(self) -> list[str]:
+        """The tables' names, the most significant digit's first."""
+        k = self.settings.num_partitions
+        return ["quotient", "remainder"] if k == 2 else [f"partition_{j}" for j in range(k)]
+
     def tables(self) -> tuple[Array, ...]:
-        """``quotient`` and ``remainder``, each as wide as the vectors, or half as wide for concat."""
-        buckets = self.num_buckets
+        """The tables, the most significant digit's first; as wide as the vectors, or for concat a part of that."""
+        k, buckets, dim = self.settings.num_partitions, self.num_buckets, self.embedding_dim
         needed = self.settings.quotient_rows == "needed"
-        rows = -(-self.vocabulary.size // buckets) if needed else buckets
-        width = self.embedding_dim // 2 if self.settings.combine == "concat" else self.embedding_dim
-        return Array("quotient", (rows, width)), Array("remainder", (buckets, width))
+        rows = [-(-self.vocabulary.size // buckets ** (k - 1)) if needed else buckets] + [buckets] * (k - 1)
+        concat = self.settings.combine == "concat"
+        widths = [dim // k + (j >= k - dim % k) for j in range(k)] if concat else [dim] * k
+        factors = k > 2 and self.settings.combine == "product"
+        return tuple(
+            Array(name, (rows[j], widths[j]), initializer=FACTOR if factors and j else "uniform")
+            for j, name in enumerate(self.names)
+        )
 
     def lookups(self, ids: Any, maps: Arrays, xp: Any) -> dict[str, Any]:
-        """The two digits of the id in base num_buckets."""
-        ids = int32(ids, xp)
-        quotient = ids // self.num_buckets
-        return {"quotient": quotient, "remainder": ids - quotient * self.num_buckets}
+        """The digits of the id in base num_buckets."""
+        rest, digits = int32(ids, xp), []
+        for _ in range(self.settings.num_partitions - 1):
+            quotient = rest // self.num_buckets
+            digits.append(rest - quotient * self.num_buckets)
+            rest = quotient
+        return dict(zip(self.names, [rest, *reversed(digits)], strict=True))
 
     def combine(self, rows: Arrays, indices: Arrays, weights: Arrays, xp: Any, training: bool) -> Any:
-        """The two rows multiplied, added or joined."""
-        quotient, remainder = rows["quotient"], rows["remainder"]
+        """The rows multiplied, added or joined."""
+        parts = [rows[name] for name in self.names]
         match self.settings.combine:
             case "product":
-                return quotient * remainder
+                return reduce(mul, parts)
             case "sum":
-                return quotient + remainder
+                return reduce(add, parts)
             case _:
-                return xp.concatenate([quotient, remainder], axis=-1)
+                return xp.concatenate(parts, axis=-1)
 
     @classmethod
     def fit(
@@ -102,12 +140,18 @@ class QR(Method[QRSettings]):
 
         if settings.num_buckets is not None:
             return cls(vocabulary, embedding_dim, settings).within(budget_bytes)
-        # From the vocabulary's square root on, a bucket more saves one quotient row at most: no fewer bytes.
-        smallest = smallest_num_buckets(vocabulary.size)
+        # From the k-th root on, a bucket more adds k - 1 rows and saves no more than k - 1 of the most significant
+        # digit's table, which is no wider: no fewer bytes.
+        smallest = smallest_num_buckets(vocabulary.size, settings.num_partitions)
         best = largest(smallest, vocabulary.size, lambda b: sized(b).nbytes <= budget_bytes)
         return sized(best or smallest).within(budget_bytes)
 
 
-def smallest_num_buckets(size: int) -> int:
-    """The smallest b with b squared >= size: the square root, rounded up."""
-    return isqrt(size - 1) + 1
+def smallest_num_buckets(size: int, num_partitions: int = 2) -> int:
+    """The smallest b with b ** num_partitions >= size."""
+    guess: int = max(1, ceil(float(size) ** (1.0 / num_partitions)) - 1)  # floats may be off on either side
+    while guess**num_partitions < size:
+        guess += 1
+    while guess > 1 and (guess - 1) ** num_partitions >= size:
+        guess -= 1
+    return guess

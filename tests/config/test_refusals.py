@@ -7,9 +7,12 @@ from hypothesis import strategies as st
 
 from bench.config import Loader, compose
 from bench.config.messages import explain
+from bench.embeddings import choices, names
 from bench.errors import RequestError
 
 LOADER = Loader()
+METHODS = ", ".join(names())
+STRATEGIES = ", ".join(sorted({*names(), *choices("strategy")}))
 
 
 def refusal(*overrides: str) -> str:
@@ -39,11 +42,11 @@ WRONG = [
     ("~nosuch", "~nosuch: ", "no such setting"),
     ("~dataset", "~dataset: ", "synthetic"),
     ("~training", "~training: ", "default"),
-    ("strategy=null", "strategy=null: ", "full, md, qr, qr_md"),
-    ("strategy=", "strategy=: ", "full, md, qr, qr_md"),
+    ("strategy=null", "strategy=null: ", STRATEGIES),
+    ("strategy=", "strategy=: ", STRATEGIES),
     ("model=null", "model=null: ", "dot, dot_bias, neumf"),
     ("experiment=null", "experiment=null: ", "recipe_baseline"),
-    ("strategy=qq", "strategy=qq: ", "full, md, qr, qr_md"),
+    ("strategy=qq", "strategy=qq: ", STRATEGIES),
     ("dataset=movielens_1mm", "dataset=movielens_1mm: ", "did you mean movielens_1m?"),
     ("experiment=recipe", "experiment=recipe: ", "recipe_memory_efficient"),
     ("training=3", "training=3: ", "default"),
@@ -68,7 +71,7 @@ WRONG = [
     ("embedding@embeddings.item=mdd", "embedding@embeddings.item=mdd: ", "did you mean md?"),
     ("embedding@embeddings.itm=md", "embedding@embeddings.itm=md: ", "embedding@embeddings.item?"),
     ("embedding@embeddings.item=null", "embedding@embeddings.item=null: ", "leave it out"),
-    ("embedding@embeddings.default=null", "embedding@embeddings.default=null: ", "full, md, qr"),
+    ("embedding@embeddings.default=null", "embedding@embeddings.default=null: ", METHODS),
     ("+embedding@foo=qr", "embedding@foo=qr: ", "--help"),
     ("embedding/settings=qr", "embedding/settings=qr: ", "strategy="),
     ("embeddings.item.block_dims=[1]", "embeddings.item.block_dims=[1]: ", "add embedding@embeddings.item="),

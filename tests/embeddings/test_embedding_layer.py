@@ -51,6 +51,9 @@ def test_constructors():
     assert FullEmbedding(10, 4).method.nbytes == 160
     layer = MDEmbedding(3, 8, counts=[1, 5, 3])
     np.testing.assert_array_equal(layer.method.build_maps()["rank"], [2, 0, 1])
+    for name in names():
+        constructor = getattr(bench.embeddings, find(name).__name__ + "Embedding")
+        assert constructor(10, 4).method.name() == name
     with pytest.raises(RequestError, match="num_buckets=1"):
         QREmbedding(10, 4, num_buckets=1)
     with pytest.raises(TypeError, match="method='qr'"):

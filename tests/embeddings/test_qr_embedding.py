@@ -108,3 +108,77 @@ def test_fit_keeps_a_given_size_or_refuses_it():
     with pytest.raises(OverBudget) as caught:
         QR.fit(field, 64, QRSettings(num_buckets=120), 239 * row)
     assert caught.value.smallest_bytes == 240 * row
+
+
+@pytest.mark.parametrize("k", [2, 3, 4])
+def test_digits_of_any_number_of_partitions(k):
+    method = qr(1000, 4, num_buckets=32 if k == 2 else 11, num_partitions=k)
+    base = method.num_buckets
+    rows = method.lookups(np.arange(1000), {}, np)
+    names = ["quotient", "remainder"] if k == 2 else [f"partition_{j}" for j in range(k)]
+    assert [name for name, _ in shapes(method)] == names
+    for j, name in enumerate(names):
+        np.testing.assert_array_equal(rows[name], [i // base ** (k - 1 - j) % base for i in range(1000)])
+    assert len({tuple(int(rows[name][i]) for name in names) for i in range(1000)}) == 1000
+
+
+def test_three_rows_combined_by_hand():
+    tables = {
+        "partition_0": np.array([[1, 2, 3], [4, 5, 6]], np.float32),
+        "partition_1": np.array([[10, 20, 30], [40, 50, 60]], np.float32),
+        "partition_2": np.array([[2, 2, 2], [3, 3, 3]], np.float32),
+    }  # id 6 is 110 in base 2
+    for combine, expected in (("product", [320, 500, 720]), ("sum", [46, 57, 68])):
+        method = qr(8, 3, num_buckets=2, num_partitions=3, combine=combine)
+        np.testing.assert_array_equal(method([6], tables), [expected])
+    method = qr(8, 3, num_buckets=2, num_partitions=3, combine="concat")
+    np.testing.assert_array_equal(method([6], {k: v[:, :1] for k, v in tables.items()}), [[4, 40, 2]])
+
+
+def test_tables_of_three_partitions():
+    assert shapes(qr(num_buckets=20, num_partitions=3)) == [(f"partition_{j}", (20, 64)) for j in range(3)]
+    needed = qr(num_buckets=20, num_partitions=3, quotient_rows="needed")
+    assert shapes(needed)[0] == ("partition_0", (16, 64))  # 6040 / 400 = 15.1
+    concat = qr(num_buckets=20, num_partitions=3, combine="concat")
+    assert [shape[1] for _, shape in shapes(concat)] == [21, 21, 22]
+    assert concat.nbytes == 20 * 64 * 4
+
+
+def test_products_of_three_begin_as_spread_as_a_full_table():
+    first, *others = qr(num_partitions=3).tables()
+    assert first.initializer == "uniform"
+    assert all(t.initializer["config"] == {"minval": 0.5, "maxval": 1.5} for t in others)
+    assert all(t.initializer == "uniform" for t in qr(num_partitions=3, combine="sum").tables())
+
+
+@pytest.mark.parametrize(
+    ("size", "k", "smallest"), [(1000, 3, 10), (1001, 3, 11), (6040, 4, 9), (1, 3, 1), (2, 9, 2)]
+)
+def test_smallest_buckets_of_more_partitions(size, k, smallest):
+    assert qr(size, num_partitions=k, num_buckets=smallest).num_buckets == smallest
+    if smallest > 1:
+        with pytest.raises(
+            RequestError, match=rf"num_buckets={smallest - 1}: .*; the smallest that works is {smallest}$"
+        ):
+            qr(size, num_partitions=k, num_buckets=smallest - 1)
+
+
+def test_partitions_that_cannot_be_are_refused():
+    with pytest.raises(RequestError, match="num_partitions=1: give 2 or more"):
+        qr(num_partitions=1)
+    with pytest.raises(RequestError, match=r"num_partitions=5: .* embedding_dim=4 .*; give 4 or fewer"):
+        qr(dim=4, num_partitions=5, combine="concat")
+    assert qr(dim=5, num_partitions=5, combine="concat").tables()[0].shape[1] == 1
+
+
+@pytest.mark.parametrize("quotient_rows", ["recipe", "needed"])
+@pytest.mark.parametrize("combine", ["product", "concat"])
+@pytest.mark.parametrize("k", [3, 4])
+def test_more_buckets_of_more_partitions_take_no_fewer_bytes(k, combine, quotient_rows):
+    chosen = {"num_partitions": k, "combine": combine, "quotient_rows": quotient_rows}
+    field, smallest = Vocabulary("user", 700), qr(700, num_partitions=k, num_buckets=None).num_buckets
+    sizes = [qr(700, 7, num_buckets=b, **chosen).nbytes for b in range(smallest, 200)]
+    assert sizes == sorted(sizes)
+    fitted = QR.fit(field, 7, QRSettings(**chosen), 700 * 7)
+    assert qr(700, 7, **vars(fitted)).nbytes <= 700 * 7
+    assert qr(700, 7, **{**vars(fitted), "num_buckets": fitted.num_buckets + 1}).nbytes > 700 * 7

@@ -1,0 +1,115 @@
+"""Random offset block embeddings: blocks of a vector begin anywhere in one flat array that all ids share.
+
+Desai, Chou and Shrivastava, "Random offset block embedding (ROBE) for compressed embedding tables in deep learning
+recommendation systems", 2022 (arXiv 2108.02191).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Annotated, Any
+
+import numpy as np
+
+from bench.embeddings.base import Array, Arrays, Method, Vocabulary, int32
+from bench.embeddings.forms.rows import check_positive, num_weights, once_each
+from bench.embeddings.hashing import array, below, coefficients, hashes, signs
+from bench.settings import Range
+
+
+@dataclass
+class ROBESettings:
+    """Settings of ``robe``."""
+
+    num_weights: int | None = None
+    """P, the numbers in the flat array. None: a tenth of those of a full table."""
+
+    block_size: int = 8
+    """Z, how many neighbouring numbers of the array a block is; at most embedding_dim."""
+
+    signs: bool = False
+    """Whether each block of an id is multiplied by 1 or -1, by its hash."""
+
+    hash_seed: Annotated[int, Range(low=0)] = 0
+    """Another seed makes other ids share numbers."""
+
+
+class ROBE(Method[ROBESettings]):
+    """vector(id)[c Z + i] = s_c(id) M[(h_c(id) + i) mod P], with Z = block_size and M of P = num_weights numbers.
+
+    h_c are independent hashes to P, one for each block; s_c is 1, or with ``signs`` 1 or -1. Where Z does not divide
+    embedding_dim, what the last block has beyond is cut off. M has no more numbers than a full table, and at most
+    2^31 - 1.
+
+    M is stored in rows of one number: XLA reads and adds to single numbers faster than it cuts blocks out of wider
+    rows, at whose borders they do not begin.
+    """
+
+    Settings = ROBESettings
+
+    def resolve(self, settings: ROBESettings) -> ROBESettings:
+        """Chooses num_weights, and a block_size within embedding_dim."""
+        check_positive(block_size=settings.block_size)
+        count = num_weights(settings.num_weights, self.vocabulary, self.embedding_dim)
+        return replace(settings, num_weights=count, block_size=min(settings.block_size, self.embedding_dim))
+
+    @property
+    def num_weights(self) -> int:
+        """Numbers in the flat array."""
+        assert self.settings.num_weights is not None
+        return self.settings.num_weights
+
+    @property
+    def num_blocks(self) -> int:
+        """Blocks of a vector."""
+        return -(-self.embedding_dim // self.settings.block_size)
+
+    def tables(self) -> tuple[Array, ...]:
+        """``array``: the flat array, in rows of one number, (num_weights, 1)."""
+        return (Array("array", (self.num_weights, 1)),)
+
+    def maps(self) -> tuple[Array, ...]:
+        """``hash``: coefficients of a hash for each block of a vector, int64 (blocks, 4)."""
+        return (array("hash", self.num_blocks),)
+
+    def build_maps(self) -> dict[str, np.ndarray]:
+        """Coefficients by hash_seed and the field's name."""
+        return {"hash": coefficients(self.num_blocks, self.settings.hash_seed, self.vocabulary.name)}
+
+    def lookups(self, ids: Any, maps: Arrays, xp: Any) -> dict[str, Any]:
+        """The place of each number, (..., embedding_dim), and with signs ``sign`` of each block, (..., blocks)."""
+        return once_each(ids, partial(self._places, maps=maps, xp=xp), xp)
+
+    def _places(self, ids: Any, maps: Arrays, xp: Any) -> dict[str, Any]:
+        values = hashes(ids, maps["hash"], xp)
+        start = below(values, self.num_weights, xp)
+        block = np.arange(self.embedding_dim) // self.settings.block_size
+        within = np.arange(self.embedding_dim, dtype=np.int32) % self.settings.block_size % self.num_weights
+        # As what is left to the end of the array: a sum beyond it might not be int32.
+        left = self.num_weights - within
+        start = xp.take(start, block, axis=-1)
+        places = xp.where(start >= left, start - left, start + within)
+        out = {"array": int32(places, xp)}
+        if self.settings.signs:
+            out["sign"] = signs(values, xp)
+        return out
+
+    def combine(self, rows: Arrays, indices: Arrays, weights: Arrays, xp: Any, training: bool) -> Any:
+        """The numbers side by side, with the signs of their blocks."""
+        vectors = rows["array"][..., 0]
+        if not self.settings.signs:
+            return vectors
+        block = np.arange(self.embedding_dim) // self.settings.block_size
+        sign = xp.take(indices["sign"], block, axis=-1)
+        return vectors * (sign.astype(np.float32) if xp is np else xp.cast(sign, "float32"))
+
+    @classmethod
+    def fit(
+        cls, vocabulary: Vocabulary, embedding_dim: int, settings: ROBESettings, budget_bytes: int
+    ) -> ROBESettings:
+        """The longest array within the bytes; block_size stays."""
+        if settings.num_weights is None:
+            smallest = cls(vocabulary, embedding_dim, replace(settings, num_weights=1))
+            settings = replace(settings, num_weights=max(1, 1 + (budget_bytes - smallest.nbytes) // 4))
+        return cls(vocabulary, embedding_dim, settings).within(budget_bytes)
