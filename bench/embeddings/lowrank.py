@@ -12,6 +12,9 @@ from typing import Any
 from bench.embeddings.base import Array, Arrays, Kind, Method, Vocabulary, int32
 from bench.errors import RequestError
 
+GAIN = 4.0
+"""How many times larger than 1 / sqrt(rank) the projection begins, and smaller than U(-0.05, 0.05) the table."""
+
 
 @dataclass
 class LowRankSettings:
@@ -24,8 +27,11 @@ class LowRankSettings:
 class LowRank(Method[LowRankSettings]):
     """vector(id) = table[id] P, with a table of vocabulary x rank and P of rank x embedding_dim.
 
-    Vectors begin with the variance of a full table's: P has the variance 1 / rank. The product of n rows has no
-    rank above n: more than the vocabulary is as much as it.
+    The table begins as U(-0.05, 0.05) / 4 and P with a standard deviation of 4 / sqrt(rank): vectors begin as
+    spread as a full table's, and a step of the table moves them four times as far. Both matrices are small at
+    first, and at the rate that suits a full table their product would grow too slowly.
+
+    The product of n rows has no rank above n: more than the vocabulary is as much as it.
     """
 
     Settings = LowRankSettings
@@ -45,12 +51,15 @@ class LowRank(Method[LowRankSettings]):
 
     def tables(self) -> tuple[Array, ...]:
         """The one table, (vocabulary, rank)."""
-        return (Array("table", (self.vocabulary.size, self.rank)),)
+        narrow = {"class_name": "RandomUniform", "config": {"minval": -0.05 / GAIN, "maxval": 0.05 / GAIN}}
+        return (Array("table", (self.vocabulary.size, self.rank), initializer=narrow),)
 
     def weights(self) -> tuple[Array, ...]:
         """``projection``, (rank, embedding_dim)."""
         shape = (self.rank, self.embedding_dim)
-        return (Array("projection", shape, initializer="lecun_uniform", kind=Kind.NETWORKS),)
+        config = {"scale": GAIN**2, "mode": "fan_in", "distribution": "uniform"}
+        wide = {"class_name": "VarianceScaling", "config": config}
+        return (Array("projection", shape, initializer=wide, kind=Kind.NETWORKS),)
 
     def lookups(self, ids: Any, maps: Arrays, xp: Any) -> dict[str, Any]:
         """The id is the row."""

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from bench.embeddings.base import OverBudget, Vocabulary
+from bench.embeddings.layer import CompressedEmbedding
 from bench.embeddings.lowrank import LowRank, LowRankSettings
 from bench.errors import RequestError
 
@@ -25,6 +26,11 @@ def test_sizes_by_hand():
     assert method.serving_bytes() == {"tables": 6040 * 6 * 4, "networks": 6 * 64 * 4}
     assert lowrank().rank == 16 and lowrank(dim=3).rank == 1
     assert lowrank(size=2).rank == 2  # two rows have no rank above 2
+
+
+def test_vectors_begin_as_spread_as_a_full_table():
+    layer = CompressedEmbedding(lowrank(size=3000, rank=16), seed=1)
+    assert np.std(layer(np.arange(3000))) == pytest.approx(0.05 / 3**0.5, rel=0.1)
 
 
 @pytest.mark.parametrize("rank", [0, 65])
