@@ -23,8 +23,14 @@ DEGREE = 1
 MAX_HASHES = 1024
 """The paper's number of hashes."""
 
+DEFAULT_WIDTH = 1024
+"""The widest layers that are chosen without a budget."""
+
 MAX_WIDTH = 4096
 """The widest layers that a budget is spent on."""
+
+OUTPUT_SCALE = 0.0019
+"""Of the last kernel, so that vectors begin about as spread as U(-0.05, 0.05)."""
 
 EPSILON = 1e-5
 """Added to the variance in the normalization."""
@@ -35,11 +41,11 @@ class DHESettings:
     """Settings of ``dhe``."""
 
     num_hashes: int | None = None
-    """Hashes of the id, the numbers that the network reads. None: four times the width, at most 1024."""
+    """Hashes of the id, the numbers that the network reads. None: eight times the width, at most 1024."""
 
     width: int | None = None
     """Outputs of each hidden layer. None: the largest with which the bytes are no more than a quarter of the full
-    table's, at least 1."""
+    table's, from 1 to 1024."""
 
     num_layers: int = 2
     """Hidden layers."""
@@ -76,7 +82,8 @@ class DHE(Method[DHESettings]):
                 raise RequestError(f"{name}={value}: give 1 or more")
         width = settings.width
         if width is None:
-            width = _widest(self.embedding_dim, settings, self.vocabulary.size * self.embedding_dim)
+            quarter = self.vocabulary.size * self.embedding_dim  # of 4 bytes a number
+            width = min(_widest(self.embedding_dim, settings, quarter), DEFAULT_WIDTH)
         return replace(settings, width=width, num_hashes=settings.num_hashes or _num_hashes(width))
 
     @property
@@ -159,10 +166,6 @@ class DHE(Method[DHESettings]):
         return cls(vocabulary, embedding_dim, settings).within(budget_bytes)
 
 
-OUTPUT_SCALE = 0.0019
-"""Of the last kernel, so that vectors begin about as spread as U(-0.05, 0.05)."""
-
-
 def _spread(scale: float) -> dict[str, Any]:
     """An initializer with the variance scale / inputs."""
     config = {"scale": scale, "mode": "fan_in", "distribution": "uniform"}
@@ -170,7 +173,7 @@ def _spread(scale: float) -> dict[str, Any]:
 
 
 def _num_hashes(width: int) -> int:
-    return min(4 * width, MAX_HASHES)
+    return min(8 * width, MAX_HASHES)
 
 
 def _bytes(embedding_dim: int, settings: DHESettings, width: int) -> int:

@@ -91,11 +91,12 @@ def test_sizes_by_hand():
 def test_default_sizes():
     method = dhe()
     quarter = 6040 * 64 * 4 // 4
-    assert method.num_hashes == 4 * method.width
+    assert method.num_hashes == 8 * method.width
     assert method.nbytes <= quarter < dhe(width=method.width + 1).nbytes
     assert dhe(width=300).num_hashes == 1024
     assert dhe(width=300, num_hashes=5).num_hashes == 5
     assert dhe(1, 1).width == 1
+    assert dhe(10**7).width == 1024
 
 
 @pytest.mark.parametrize("settings", [{}, {"activation": "relu"}, {"num_layers": 4}, {"num_layers": 1}])
@@ -124,7 +125,7 @@ def test_fit_takes_the_widest_layers():
         assert fitted.nbytes <= 150_000 < wider.nbytes
     with pytest.raises(OverBudget, match="field user: dhe") as caught:
         DHE.fit(field, 64, DHESettings(), 100)
-    smallest = 4 * (4 + 1 + 1 + 1 + 64 + 64) + 16 * 4
+    smallest = 4 * (8 + 1 + 1 + 1 + 64 + 64) + 16 * 8
     assert caught.value.smallest_bytes == smallest
     with pytest.raises(OverBudget):
         DHE.fit(field, 64, DHESettings(width=100), 1000)
