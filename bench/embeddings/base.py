@@ -216,7 +216,7 @@ class Method(ABC, Generic[S]):
         return ()
 
     def maps(self) -> tuple[Array, ...]:
-        """Integer arrays that ``lookups`` reads (id maps, hash coefficients); fixed within an epoch."""
+        """Integer arrays that ``lookups`` or ``combine`` reads (id maps, hashes); fixed within an epoch."""
         return ()
 
     def build_maps(self) -> dict[str, np.ndarray]:
@@ -244,7 +244,7 @@ class Method(ABC, Generic[S]):
         Args:
             rows: what was read of each table, shape (..., width) or (..., k, width).
             indices: what ``lookups`` returned.
-            weights: the arrays of ``weights()`` by name.
+            weights: the arrays of ``weights()`` and ``maps()`` by name.
             xp: ``numpy`` or ``keras.ops``.
             training: True in a training step. Without it the vectors are those that the served form gives.
 

@@ -175,7 +175,7 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
             rows = {
                 name: ops.take(table, indices[name], axis=0) for name, table in self.table_variables.items()
             }
-        weights = _tensors(self.weight_variables)
+        weights = _tensors({**self.weight_variables, **self.map_variables})
         vectors = self.form.combine(rows, indices, weights, ops, bool(training))
         penalty = self.form.penalty(rows, indices, weights, ops) if training else None
         if penalty is not None:

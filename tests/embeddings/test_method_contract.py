@@ -205,7 +205,7 @@ def test_given_rows_are_combined_without_reading_the_tables(name):
         table.assign(tf.fill(table.shape, np.nan))
     with layer.given_rows(rows, indices):
         same(layer(ids), expected)
-    assert np.isnan(layer(ids)).all()
+    assert not layer.table_variables or np.isnan(layer(ids)).all()
 
 
 class Wrapped(keras.Model):

@@ -1,0 +1,200 @@
+"""Deep hash embeddings: a network computes the vector from many hashes of the id, without any table.
+
+Kang et al., "Learning to embed categorical features without embedding tables for recommendation", 2021 (arXiv
+2010.10784).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Annotated, Any, Literal
+
+import numpy as np
+
+from bench.embeddings import hashing
+from bench.embeddings.base import Array, Arrays, Kind, Method, Vocabulary, int32, largest
+from bench.errors import RequestError
+from bench.settings import Range
+
+DEGREE = 1
+"""Of the hashes, as in the paper: two coefficients a hash."""
+
+MAX_HASHES = 1024
+"""The paper's number of hashes."""
+
+DEFAULT_WIDTH = 1024
+"""The widest layers that are chosen without a budget."""
+
+MAX_WIDTH = 4096
+"""The widest layers that a budget is spent on."""
+
+OUTPUT_SCALE = 0.0019
+"""Of the last kernel, so that vectors begin about as spread as U(-0.05, 0.05)."""
+
+EPSILON = 1e-5
+"""Added to the variance in the normalization."""
+
+
+@dataclass
+class DHESettings:
+    """Settings of ``dhe``."""
+
+    num_hashes: int | None = None
+    """Hashes of the id, the numbers that the network reads. None: eight times the width, at most 1024."""
+
+    width: int | None = None
+    """Outputs of each hidden layer. None: the largest with which the bytes are no more than a quarter of the full
+    table's, from 1 to 1024."""
+
+    num_layers: int = 2
+    """Hidden layers."""
+
+    activation: Literal["mish", "relu"] = "mish"
+    """Behind each hidden layer: ``mish``, x tanh(ln(1 + e^x)), or ``relu``."""
+
+    normalization: bool = True
+    """Normalize each hidden layer's outputs over the layer, with a scale and an offset, before the activation."""
+
+    hash_seed: Annotated[int, Range(low=0)] = 0
+    """Equal seeds give equal hashes."""
+
+
+class DHE(Method[DHESettings]):
+    """vector(id) = x_L W + b with x_0 = 2 h(id) / (2^31 - 2) - 1 and x_l = f(norm(x_(l-1) W_l + b_l)).
+
+    h are num_hashes independent hashes of degree 1, so that x_0 is uniform in [-1, 1]; L is num_layers. The norm is
+    that of a layer, g (y - mean) / sqrt(variance + 1e-5) + o over the width's numbers, each id by itself: the paper's
+    batch normalization would need running means, which are no function of the id. In a width of 1 it would leave
+    nothing, so that there is none there.
+
+    Nothing is kept for an id: the size does not depend on the vocabulary. Vectors begin about as spread as a full
+    table's.
+    """
+
+    Settings = DHESettings
+
+    def resolve(self, settings: DHESettings) -> DHESettings:
+        """Chooses the width, then the number of hashes."""
+        for name in ("num_hashes", "width", "num_layers"):
+            value = getattr(settings, name)
+            if value is not None and value < 1:
+                raise RequestError(f"{name}={value}: give 1 or more")
+        width = settings.width
+        if width is None:
+            quarter = self.vocabulary.size * self.embedding_dim  # of 4 bytes a number
+            width = min(_widest(self.embedding_dim, settings, quarter), DEFAULT_WIDTH)
+        return replace(settings, width=width, num_hashes=settings.num_hashes or _num_hashes(width))
+
+    @property
+    def num_hashes(self) -> int:
+        """Numbers that the network reads."""
+        assert self.settings.num_hashes is not None
+        return self.settings.num_hashes
+
+    @property
+    def width(self) -> int:
+        """Outputs of each hidden layer."""
+        assert self.settings.width is not None
+        return self.settings.width
+
+    @property
+    def _is_normalized(self) -> bool:
+        return self.settings.normalization and self.width > 1
+
+    def tables(self) -> tuple[Array, ...]:
+        """None."""
+        return ()
+
+    def weights(self) -> tuple[Array, ...]:
+        """``kernel_l`` and ``bias_l`` of each layer, and ``scale_l`` and ``offset_l`` of the hidden ones' norms."""
+        out: list[Array] = []
+        layers = self.settings.num_layers
+        widths = [self.num_hashes, *[self.width] * layers, self.embedding_dim]
+
+        def add(name: str, shape: tuple[int, ...], initializer: Any) -> None:
+            out.append(Array(name, shape, initializer=initializer, kind=Kind.NETWORKS))
+
+        for i, shape in enumerate(pairwise(widths)):
+            add(f"kernel_{i + 1}", shape, _spread(OUTPUT_SCALE if i == layers else 2.0))
+            add(f"bias_{i + 1}", shape[1:], "zeros")
+            if i < layers and self._is_normalized:
+                add(f"scale_{i + 1}", shape[1:], "ones")
+                add(f"offset_{i + 1}", shape[1:], "zeros")
+        return tuple(out)
+
+    def maps(self) -> tuple[Array, ...]:
+        """``coefficients`` of the hashes, int64 (num_hashes, 2)."""
+        return (hashing.array("coefficients", self.num_hashes, DEGREE),)
+
+    def build_maps(self) -> dict[str, np.ndarray]:
+        """Drawn by hash_seed and the field's name."""
+        seed, name = self.settings.hash_seed, self.vocabulary.name
+        return {"coefficients": hashing.coefficients(self.num_hashes, seed, name, DEGREE)}
+
+    def lookups(self, ids: Any, maps: Arrays, xp: Any) -> dict[str, Any]:
+        """The ids as they are: hashes are wide, and cost less where the network is computed."""
+        return {"ids": int32(ids, xp)}
+
+    def combine(self, rows: Arrays, indices: Arrays, weights: Arrays, xp: Any, training: bool) -> Any:
+        """The network's outputs."""
+        x = self.encode(indices["ids"], weights["coefficients"], xp)
+        layers = self.settings.num_layers
+        for i in range(1, layers + 1):
+            x = xp.matmul(x, weights[f"kernel_{i}"]) + weights[f"bias_{i}"]
+            if self._is_normalized:
+                x = x - xp.mean(x, axis=-1, keepdims=True)
+                x = x / xp.sqrt(xp.mean(xp.square(x), axis=-1, keepdims=True) + EPSILON)
+                x = x * weights[f"scale_{i}"] + weights[f"offset_{i}"]
+            x = _mish(x, xp) if self.settings.activation == "mish" else xp.maximum(x, 0.0)
+        return xp.matmul(x, weights[f"kernel_{layers + 1}"]) + weights[f"bias_{layers + 1}"]
+
+    @staticmethod
+    def encode(ids: Any, coefficients: Any, xp: Any) -> Any:
+        """What the network reads: hashes as numbers in [-1, 1], float32 (..., num_hashes)."""
+        values = hashing.hashes(ids, coefficients, xp)
+        values = values.astype(np.float32) if xp is np else xp.cast(values, "float32")
+        return values * np.float32(2 / (hashing.PRIME - 1)) - np.float32(1)
+
+    @classmethod
+    def fit(
+        cls, vocabulary: Vocabulary, embedding_dim: int, settings: DHESettings, budget_bytes: int
+    ) -> DHESettings:
+        """The widest hidden layers within the bytes, up to 4096; the number of hashes follows if it is open."""
+        if settings.width is None:
+            settings = replace(settings, width=_widest(embedding_dim, settings, budget_bytes))
+        return cls(vocabulary, embedding_dim, settings).within(budget_bytes)
+
+
+def _spread(scale: float) -> dict[str, Any]:
+    """An initializer with the variance scale / inputs."""
+    config = {"scale": scale, "mode": "fan_in", "distribution": "uniform"}
+    return {"class_name": "VarianceScaling", "config": config}
+
+
+def _num_hashes(width: int) -> int:
+    return min(8 * width, MAX_HASHES)
+
+
+def _bytes(embedding_dim: int, settings: DHESettings, width: int) -> int:
+    """What ``DHE.nbytes`` will be."""
+    hashes = settings.num_hashes or _num_hashes(width)
+    norm = 2 * width if settings.normalization and width > 1 else 0
+    hidden = settings.num_layers * (width + norm) + hashes * width + (settings.num_layers - 1) * width**2
+    return 4 * (hidden + (width + 1) * embedding_dim) + 8 * (DEGREE + 1) * hashes
+
+
+def _widest(embedding_dim: int, settings: DHESettings, budget_bytes: int) -> int:
+    """The widest hidden layers within the bytes, or 1."""
+
+    def fits(width: int) -> bool:
+        return _bytes(embedding_dim, settings, width) <= budget_bytes
+
+    return largest(1, MAX_WIDTH, fits) or 1
+
+
+def _mish(x: Any, xp: Any) -> Any:
+    """The activation x tanh(ln(1 + e^x)), by e^x alone."""
+    e = xp.exp(xp.minimum(x, 20.0))  # beyond, it is x to the last bit
+    e = e * (e + 2.0)
+    return x * (e / (e + 2.0))
