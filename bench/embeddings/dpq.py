@@ -23,7 +23,7 @@ from bench.embeddings.forms.codes import (
     highest,
     ladder,
 )
-from bench.embeddings.forms.queries import BLOCK, best, scores
+from bench.embeddings.forms.queries import BLOCK, best, fixed, nearest, scores
 from bench.settings import Range
 
 USUAL_PARTS, USUAL_CODES = 8, 32
@@ -96,9 +96,9 @@ class DPQ(Method[DPQSettings]):
         shape = xp.shape(rows["query"])
         queries = xp.reshape(rows["query"], (-1, self.embedding_dim))
         if self.settings.form == "vq":
-            vectors = self._nearest(queries, weights, xp)
+            vectors = nearest(queries, weights["keys"], xp)
             # Nothing, with the gradient of the query; and no number where the query is none, so that it shows.
-            return xp.reshape(vectors + (queries - _fixed(queries, xp)), shape)
+            return xp.reshape(vectors + (queries - fixed(queries, xp)), shape)
         found = scores(queries, weights["keys"], False, xp)
         vectors = entries(weights["values"], best(found, xp), self.embedding_dim, xp)
         if training and xp is not np:
@@ -106,21 +106,16 @@ class DPQ(Method[DPQSettings]):
             spread = xp.sqrt(xp.mean(xp.square(centred), axis=-1, keepdims=True) + 1e-12)
             soft = self._mixed(xp.softmax(centred / spread, axis=-1), xp.stop_gradient(weights["values"]), xp)
             vectors = vectors + (soft - xp.stop_gradient(soft))
-        fixed = _fixed(queries, xp)
-        return xp.reshape(vectors + (fixed - fixed), shape)  # as above
+        same = fixed(queries, xp)
+        return xp.reshape(vectors + (same - same), shape)  # as above
 
     def penalty(self, rows: Arrays, indices: Arrays, weights: Arrays, xp: Any) -> Any:
         """penalty_weight |sg(query) - key|^2, summed over the parts, a mean over the ids; ``vq`` alone."""
         if self.settings.form != "vq" or not self.settings.penalty_weight:
             return None
         queries = xp.reshape(rows["query"], (-1, self.embedding_dim))
-        off = _fixed(queries, xp) - self._nearest(queries, weights, xp)
+        off = fixed(queries, xp) - nearest(queries, weights["keys"], xp)
         return self.settings.penalty_weight * xp.mean(xp.sum(xp.square(off), axis=-1))
-
-    def _nearest(self, queries: Any, weights: Arrays, xp: Any) -> Any:
-        """The keys nearest to queries (n, embedding_dim); their gradient is that of the keys."""
-        found = scores(_fixed(queries, xp), _fixed(weights["keys"], xp), True, xp)
-        return entries(weights["keys"], best(found, xp), self.embedding_dim, xp)
 
     def _mixed(self, shares: Any, values: Any, xp: Any) -> Any:
         """The mean of values (num_parts, num_codes, width), weighted by shares (n, num_parts, num_codes)."""
@@ -152,8 +147,3 @@ class DPQ(Method[DPQSettings]):
         )
         chosen_sizes = replace(settings, num_parts=parts, num_codes=codes)
         return cls(vocabulary, embedding_dim, chosen_sizes).within(budget_bytes)
-
-
-def _fixed(values: Any, xp: Any) -> Any:
-    """``values`` without a gradient."""
-    return values if xp is np else xp.stop_gradient(values)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.embeddings.base import Array, Arrays, Kind, Method, int32
+from bench.embeddings.base import Array, Arrays, Kind, Method, int32, places
 from bench.embeddings.forms.bits import pack, packed_width, unpack
 from bench.errors import RequestError
 
@@ -175,3 +175,96 @@ class Codes(Method[CodesSettings]):
             codebooks: float32 (parts, codes, width of a part).
         """
         return {"codes": pack(codes, code_bits(self.settings.num_codes)), "codebooks": codebooks}
+
+
+@dataclass
+class TieredCodesSettings(CodesSettings):
+    """Sizes of ``TieredCodes``."""
+
+    num_cold_codes: int = 1
+    """Of ``num_codes``, those that come first and that all ids may have."""
+
+    num_hot: int = 1
+    """Ids that may have all."""
+
+
+class TieredCodes(Codes):
+    """``Codes`` of which most ids may have the first num_cold_codes alone: their codes take fewer bits.
+
+    The low bits of all ids' codes are one table, as many as num_cold_codes take. The bits above, of hot ids alone, are
+    another, with a row for each entry of an ascending list of hot ids. An id is found in it by halving.
+    """
+
+    Settings = TieredCodesSettings
+    settings: TieredCodesSettings
+
+    @property
+    def bits(self) -> tuple[int, int]:
+        """Of a code, the low bits and those above."""
+        low = code_bits(self.settings.num_cold_codes)
+        return low, max(0, code_bits(self.settings.num_codes) - low)
+
+    def tables(self) -> tuple[Array, ...]:
+        """``codes`` (vocabulary, bytes of the low bits) and ``high`` (hot ids, bytes of the bits above); uint8."""
+        parts, (low, high) = self.shape[0], self.bits
+        codes = Array("codes", (self.vocabulary.size, packed_width(parts, low)), "uint8", kind=Kind.CODES)
+        if not high:
+            return (codes,)
+        shape = (self.settings.num_hot, packed_width(parts, high))
+        return codes, Array("high", shape, "uint8", kind=Kind.CODES)
+
+    def maps(self) -> tuple[Array, ...]:
+        """``hot``: the hot ids, ascending, int32 (hot ids,)."""
+        return (Array("hot", (self.settings.num_hot,), "int32", kind=Kind.MAPS),) if self.bits[1] else ()
+
+    def lookups(self, ids: Any, maps: Arrays, xp: Any) -> dict[str, Any]:
+        """The id is the row of its low bits, its place among the hot ids that of the bits above; ``is_hot`` 0 or 1."""
+        ids = int32(ids, xp)
+        if not self.bits[1]:
+            return {"codes": ids}
+        place, is_hot = find_hot(ids, maps["hot"], xp)
+        return {"codes": ids, "high": place, "is_hot": is_hot}
+
+    def combine(self, rows: Arrays, indices: Arrays, weights: Arrays, xp: Any, training: bool) -> Any:
+        """The entries that the codes name, side by side."""
+        parts, (low, high) = self.shape[0], self.bits
+        codes = unpack(rows["codes"], parts, low, xp)
+        if high:
+            above = unpack(rows["high"], parts, high, xp) * xp.expand_dims(indices["is_hot"], -1)
+            codes = codes + above * np.int32(1 << low)
+        return entries(weights["codebooks"], codes, self.embedding_dim, xp)
+
+    def packed(
+        self, codes: np.ndarray, codebooks: np.ndarray, hot: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
+        """The arrays of this form.
+
+        Args:
+            codes: integers of shape (vocabulary, parts).
+            codebooks: float32 (parts, codes, width of a part).
+            hot: the hot ids, ascending, int32.
+        """
+        low, high = self.bits
+        out = {"codes": pack(codes & (1 << low) - 1, low)}
+        if high:
+            assert hot is not None
+            out["high"] = pack(codes[hot] >> low, high)
+        out["codebooks"] = codebooks
+        return {**out, "hot": hot} if high and hot is not None else out
+
+
+def find_hot(ids: Any, hot: Any, xp: Any) -> tuple[Any, Any]:
+    """Each id's place in an ascending list, the last one where it is not there, and whether it is: 0 or 1; int32."""
+    place = xp.minimum(places(hot, ids, xp), np.int32(hot.shape[0] - 1))
+    return place, int32(xp.take(hot, place, axis=0) == ids, xp)
+
+
+def tiered_nbytes(
+    size: int, embedding_dim: int, num_parts: int, num_codes: int, num_cold_codes: int, num_hot: int
+) -> int:
+    """Bytes of ``TieredCodes``: low bits of all ids, high bits and numbers of hot ids, and codebooks."""
+    parts, width = even_parts(embedding_dim, num_parts)
+    low = code_bits(num_cold_codes)
+    high = max(0, code_bits(num_codes) - low)
+    hot = num_hot * (packed_width(parts, high) + 4) if high else 0
+    return size * packed_width(parts, low) + hot + 4 * parts * num_codes * width

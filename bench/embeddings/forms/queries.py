@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.embeddings.forms.codes import split
+from bench.embeddings.forms.codes import entries, split
 
 BLOCK = 1 << 13
 """Ids whose scores are held at once."""
@@ -40,11 +40,39 @@ def scores(vectors: Any, keys: Any, by_distance: bool, xp: Any) -> Any:
     return 2.0 * product - xp.sum(xp.square(keys), axis=-1) if by_distance else product
 
 
-def best(scores: Any, xp: Any) -> Any:
-    """The number of the highest score, the first of equal ones: int32 (n, num_parts)."""
+def best(scores: Any, xp: Any, allowed: Any = None) -> Any:
+    """The number of the highest score, the first of equal ones.
+
+    Args:
+        scores: (n, num_parts, num_codes).
+        xp: ``numpy`` or ``keras.ops``.
+        allowed: of the codes, how many come into question for each vector, int (n,), 1 or more; None for all.
+
+    Returns:
+        int32 (n, num_parts).
+    """
     count = scores.shape[-1]
+    code = np.arange(count, dtype=np.int32)
+    if allowed is not None:
+        scores = xp.where(code < xp.reshape(allowed, (-1, 1, 1)), scores, np.float32(-np.inf))
     # Keras's argmax holds number and value side by side, which XLA does not vectorize; this takes a fifth. The
     # initial values are for no ids at all.
     highest = xp.max(scores, axis=-1, keepdims=True, initial=np.float32(-np.inf))
-    number = xp.where(scores >= highest, np.arange(count, dtype=np.int32), np.int32(count))
+    number = xp.where(scores >= highest, code, np.int32(count))
     return xp.min(number, axis=-1, initial=np.int32(count - 1))
+
+
+def numbers(queries: Any, keys: Any, xp: Any, allowed: Any = None) -> Any:
+    """The number of the key nearest to each part of queries (n, embedding_dim): int32 (n, num_parts); see ``best``."""
+    return best(scores(queries, keys, True, xp), xp, allowed)
+
+
+def nearest(queries: Any, keys: Any, xp: Any, allowed: Any = None) -> Any:
+    """The keys nearest to queries, (n, embedding_dim); their gradient is that of the keys alone; see ``best``."""
+    found = numbers(fixed(queries, xp), fixed(keys, xp), xp, allowed)
+    return entries(keys, found, queries.shape[-1], xp)
+
+
+def fixed(values: Any, xp: Any) -> Any:
+    """``values`` without a gradient."""
+    return values if xp is np else xp.stop_gradient(values)
