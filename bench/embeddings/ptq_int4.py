@@ -15,10 +15,10 @@ from bench.embeddings.forms.quantized import ByRows, ByRowsSettings
 class PTQInt4Settings(ByRowsSettings):
     """Settings of ``ptq_int4``."""
 
-    range_dtype: Literal["float32", "float16"] = "float32"
+    range_dtype: Literal["float32", "float16"] = "float16"
     """Of the two numbers that each row keeps beside its codes."""
 
-    clipping: Literal["none", "greedy"] = "greedy"
+    clipping: Literal["none", "greedy"] = "none"
     """How a row's range is chosen: from its smallest number to its largest (``none``), or, for less squared
     error, the best of those that a search goes through which narrows that (``greedy``)."""
 

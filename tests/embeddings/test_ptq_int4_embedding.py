@@ -36,14 +36,14 @@ def searched(row):
 
 
 def test_a_row_by_hand():
-    form, arrays = serve(np.array([[0.0, 1.5, 0.31, 0.94, 0.7]], np.float32), clipping="none")
+    form, arrays = serve(np.array([[0.0, 1.5, 0.31, 0.94, 0.7]], np.float32), range_dtype="float32")
     np.testing.assert_array_equal(arrays["codes"], [[0xF0, 0x93, 0x07]])  # two a byte, the lower half first
     np.testing.assert_allclose(form([0], arrays), [[0, 1.5, 0.3, 0.9, 0.7]], atol=1e-6)
 
 
 def test_the_greedy_search_against_the_paper():
     table = np.random.default_rng(1).normal(size=(12, 9)).astype(np.float32)
-    _, arrays = serve(table)
+    _, arrays = serve(table, clipping="greedy", range_dtype="float32")
     for row, (step, low) in zip(table, arrays["ranges"], strict=True):
         expected_low, expected_high = searched(row)
         np.testing.assert_allclose([low, low + 15 * step], [expected_low, expected_high], atol=1e-5)
@@ -53,7 +53,7 @@ def test_the_search_loses_no_accuracy():
     table = np.random.default_rng(2).normal(size=(200, 16)).astype(np.float32)
     error = {}
     for clipping in ("none", "greedy"):
-        form, arrays = serve(table, clipping=clipping)
+        form, arrays = serve(table, clipping=clipping, range_dtype="float32")
         error[clipping] = np.square(form(np.arange(200), arrays) - table).sum(axis=1)
     assert np.all(error["greedy"] <= error["none"] * (1 + 1e-4))
     assert error["greedy"].mean() < 0.95 * error["none"].mean()
@@ -61,11 +61,12 @@ def test_the_search_loses_no_accuracy():
 
 @pytest.mark.parametrize("dim", [1, 2, 3, 64])
 def test_bytes_by_hand(dim):
-    assert method(100, dim).nbytes == 100 * ((dim + 1) // 2 + 8)
+    assert method(100, dim).nbytes == 100 * ((dim + 1) // 2 + 4)
+    assert method(100, dim, range_dtype="float32").nbytes == 100 * ((dim + 1) // 2 + 8)
 
 
 def test_a_budget_below_is_refused_with_what_it_takes():
     field = Vocabulary("user", 6040)
-    with pytest.raises(OverBudget, match="field user: ptq_int4 takes 241600 bytes") as caught:
-        PTQInt4.fit(field, 64, PTQInt4Settings(), 6040 * 40 - 1)
-    assert caught.value.smallest_bytes == 6040 * 40
+    with pytest.raises(OverBudget, match="field user: ptq_int4 takes 217440 bytes") as caught:
+        PTQInt4.fit(field, 64, PTQInt4Settings(), 6040 * 36 - 1)
+    assert caught.value.smallest_bytes == 6040 * 36
