@@ -17,8 +17,8 @@ from bench.settings import Range
 class Int8Settings(RoundedSettings):
     """Settings of ``int8``."""
 
-    scale: Annotated[float, Range(above=0)] = 0.01
-    """Distance of neighbouring numbers; the default reaches from about -1.27 to 1.27."""
+    scale: Annotated[float, Range(above=0)] = 0.005
+    """Distance of neighbouring numbers; the default reaches from about -0.64 to 0.64."""
 
 
 class Int8(Rounded):

@@ -8,7 +8,7 @@ from test_trainer import TRAINING, Silent, build, by_rows, interactions, trained
 
 from bench.training.trainer import Trainer
 
-SCALE = 0.01
+SCALE = 0.005
 both_ways = pytest.mark.parametrize("updates", ["deferred", "dense"])
 
 

@@ -21,7 +21,7 @@ from bench.settings import Range, checked
 class RoundedSettings:
     """Settings of a table trained on a grid."""
 
-    scale: Annotated[float, Range(above=0)] = 0.01
+    scale: Annotated[float, Range(above=0)] = 0.005
     """Distance of neighbouring numbers of the grid."""
 
 
