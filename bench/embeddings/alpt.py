@@ -1,8 +1,8 @@
 """Adaptive low-precision training: a table of small integers with a learned scale a row.
 
 Li, Guo, Hou, Zhang, Tang, Tang, Zhang and Li, "Adaptive low-precision training for embeddings in click-through rate
-prediction", 2023 (arXiv 2212.05735); the scale's gradient is that of Esser et al., "Learned step size quantization", 2020 (arXiv
-1902.08153).
+prediction", 2023 (arXiv 2212.05735); the scale's gradient is that of Esser et al., "Learned step size
+quantization", 2020 (arXiv 1902.08153).
 """
 
 from __future__ import annotations
