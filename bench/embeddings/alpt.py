@@ -19,8 +19,8 @@ from bench.embeddings.forms.onesize import OneSize, float32
 from bench.embeddings.forms.rounded import clipped
 from bench.settings import Range, checked
 
-RANGE = 0.64
-"""How far the integers reach at the default scale."""
+SCALE = 0.08
+"""The scale to begin with is this over 2^(bits / 2): fewer bits reach less far in coarser steps."""
 
 Bits = Annotated[int, Range(low=2, high=8)]
 
@@ -33,7 +33,7 @@ class AlptSettings:
     """Bits of an integer, from 2 to 8. None: 8, or what a budget allows."""
 
     scale: Annotated[float, Range(above=0)] | None = None
-    """What every row's scale begins at. None: 0.64 / 2^(bits - 1), which is 0.005 for 8 bits."""
+    """What every row's scale begins at. None: 0.08 / 2^(bits / 2): 0.005 for 8 bits, 0.02 for 4."""
 
     scale_rate: Annotated[float, Range(low=0)] = 2.0
     """The learning rate of the logarithm of the scales as a multiple of the vectors'. 0 keeps them where they are."""
@@ -57,7 +57,7 @@ class Alpt(Method[AlptSettings]):
     def resolve(self, settings: AlptSettings) -> AlptSettings:
         """Chooses bits and the scale to begin with."""
         bits = checked("bits", 8 if settings.bits is None else settings.bits, Bits)
-        scale = RANGE / (1 << (bits - 1)) if settings.scale is None else settings.scale
+        scale = SCALE / 2 ** (bits / 2) if settings.scale is None else settings.scale
         checked("scale", scale, Annotated[float, Range(above=0)])
         checked("scale_rate", settings.scale_rate, Annotated[float, Range(low=0)])
         return replace(settings, bits=bits, scale=scale)

@@ -34,7 +34,7 @@ def test_rounding_against_the_formula(bits):
     out = method.after_update("table", rows, noise, np)
     half = 2 ** (bits - 1)
     for i in range(20):
-        scale = 0.64 / half * np.exp(3.0 * float(rows[i, 5]))
+        scale = 0.08 / 2 ** (bits / 2) * np.exp(3.0 * float(rows[i, 5]))
         for j in range(5):
             code = np.floor(float(rows[i, j]) / scale + float(noise[i, j]))
             assert out[i, j] == pytest.approx(min(max(code, -half), half - 1) * scale, rel=1e-4, abs=1e-6)
@@ -63,7 +63,7 @@ def test_bytes_by_hand():
 
 def test_defaults():
     assert alpt().settings == AlptSettings(8, 0.005, 2.0)
-    assert alpt(bits=4).settings.scale == 0.08
+    assert alpt(bits=4).settings.scale == 0.02
 
 
 def test_fit_takes_the_most_bits():
