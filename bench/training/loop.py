@@ -15,6 +15,7 @@ import tensorflow as tf
 from bench.embeddings.base import Method
 from bench.embeddings.layer import CompressedEmbedding
 from bench.training.batches import Chunk
+from bench.training.noise import noise, noise_key
 from bench.training.rules import RowRule
 
 LARGE = 1 << 16
@@ -25,6 +26,9 @@ BLOCK_ROWS = 1 << 16
 
 CLOCK_STEPS = 1 << 22
 """Steps after which the rows' clocks start anew: float32 counts exactly to four times as many."""
+
+OF_WHOLE = 1 << 16
+"""Keeps the noise of arrays that are updated whole apart from that of deferred tables."""
 
 Place = tuple[str, str]
 """A table: its layer's key and its name there."""
@@ -187,7 +191,8 @@ class WholeArrays:
             self.sums[id(v)].scatter_update(tf.IndexedSlices(tf.zeros_like(g.values) + 0.0 * new, g.indices))
         for number, v in enumerate(self.variables):
             if id(v) in self.after:
-                v.assign(self.after[id(v)](v.value, noise(v.shape, self.seed, number, step)))
+                drawn = noise(tf.range(v.shape[0]), v.shape[1], noise_key(self.seed, OF_WHOLE + number, step))
+                v.assign(self.after[id(v)](v.value, drawn))
 
     def settle(self) -> None:
         """Renews the model's own variables."""
@@ -228,14 +233,6 @@ def _moments(optimizer: Any) -> list[list[Any]]:
         if len(found) == len(built)
         and all(isinstance(v, keras.Variable) and id(v) not in built for v in found)
     ]
-
-
-def noise(shape: Any, *seed: Any) -> Any:
-    """Draws from U[0, 1) that depend on the seed's parts alone."""
-    mixed = tf.constant(0)
-    for part in seed:
-        mixed = mixed * 1_000_003 + tf.cast(part, tf.int32)
-    return tf.random.stateless_uniform(shape, [mixed, tf.cast(seed[-1], tf.int32)])
 
 
 def _after_update(method: Method[Any], table: str, rows: Any, drawn: Any) -> Any:
@@ -399,8 +396,7 @@ class Loop:
             new, slots = table.rule.update(weights, slots, tf.gather(gradient, first), now)
             after = self.after.get(id(table.variable))
             if after is not None:
-                drawn = noise(tf.shape(new), self.seed, number, step)
-                new = after(new, tf.gather(drawn, first))
+                new = after(new, noise(index, table.width, noise_key(self.seed, number, step)))
             table.write(index, new, slots, step + 1, base)
         self.whole.update(of_values, step)
 

@@ -1,27 +1,22 @@
-"""What post-training methods have in common: they train nothing, they serve what ``full`` has learned."""
+"""Methods that train nothing of their own: they compress a trained full table."""
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
-from bench.embeddings.base import Array, Arrays, Method
+from bench.embeddings.base import Array, Arrays, Method, S
 from bench.embeddings.full import Full, FullSettings
-
-S = TypeVar("S")
 
 
 class OfFull(Method[S]):
-    """A method whose trained form is the full table, trained in a run of its own.
-
-    A subclass says what serves: ``served``, ``serve``, and the sizes of it by ``resolve`` and ``fit``.
-    """
+    """What is trained is ``full``'s table, in a run of its own; a subclass says what is kept of it for serving."""
 
     def parent(self) -> Full:
-        """The full table of the same ids and width, with the recipe's initial values."""
+        """The full table of the same ids and width."""
         return Full(self.vocabulary, self.embedding_dim, FullSettings())
 
     def tables(self) -> tuple[Array, ...]:
-        """The one table of ``full``, (vocabulary, embedding_dim)."""
+        """``table``, float32 of shape (vocabulary, embedding_dim)."""
         return self.parent().tables()
 
     def lookups(self, ids: Any, maps: Arrays, xp: Any) -> dict[str, Any]:
@@ -30,4 +25,4 @@ class OfFull(Method[S]):
 
     def combine(self, rows: Arrays, indices: Arrays, weights: Arrays, xp: Any, training: bool) -> Any:
         """The row is the vector."""
-        return rows["table"]
+        return self.parent().combine(rows, indices, weights, xp, training)

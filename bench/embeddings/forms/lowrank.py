@@ -1,0 +1,40 @@
+"""A table of low rank, as it serves: narrow rows and one projection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bench.embeddings.base import Array, Arrays, Kind, int32
+from bench.embeddings.forms.onesize import OneSize
+
+
+@dataclass
+class FactorsSettings:
+    """What describes a ``Factors``."""
+
+    rank: int = 1
+    """Width of the narrow rows."""
+
+
+class Factors(OneSize[FactorsSettings]):
+    """vector(id) = factors[id] projection: (vocabulary, rank) times (rank, embedding_dim)."""
+
+    Settings = FactorsSettings
+
+    def tables(self) -> tuple[Array, ...]:
+        """``factors``, float32 of shape (vocabulary, rank)."""
+        return (Array("factors", (self.vocabulary.size, self.settings.rank), trainable=False),)
+
+    def weights(self) -> tuple[Array, ...]:
+        """``projection``, float32 of shape (rank, embedding_dim)."""
+        shape = (self.settings.rank, self.embedding_dim)
+        return (Array("projection", shape, kind=Kind.NETWORKS, trainable=False),)
+
+    def lookups(self, ids: Any, maps: Arrays, xp: Any) -> dict[str, Any]:
+        """The id is the row."""
+        return {"factors": int32(ids, xp)}
+
+    def combine(self, rows: Arrays, indices: Arrays, weights: Arrays, xp: Any, training: bool) -> Any:
+        """The narrow row times the projection."""
+        return xp.matmul(rows["factors"], weights["projection"])
