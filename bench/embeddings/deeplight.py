@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from bench.embeddings.base import Array, Arrays, Change, Progress, int32
+from bench.embeddings.base import Array, Arrays, Change, Kind, Progress, int32
 from bench.embeddings.forms.pruned import Pruned, PrunedSettings
 from bench.embeddings.forms.sparse import largest_entries
 from bench.settings import Range
@@ -22,7 +22,7 @@ from bench.settings import Range
 class DeepLightSettings(PrunedSettings):
     """Settings of ``deeplight``."""
 
-    warmup_share: Annotated[float, Range(low=0, below=1)] = 0.2
+    warmup_share: Annotated[float, Range(low=0, below=1)] = 0.0
     """The share of the run's steps before the first weight is pruned."""
 
     damping: Annotated[float, Range(above=0, below=1)] = 0.001
@@ -38,9 +38,10 @@ class DeepLight(Pruned[DeepLightSettings]):
 
         (1 - density) (1 - e^u) / (1 - e)
 
-    It is brought about at the ends of chunks of steps, smallest magnitudes first. Zeros may grow again in between: the
-    table, its gradients and the optimizer's moments stay whole. Before the end more than ``nnz`` are nonzero; what
-    serves of such a table are its ``nnz`` largest.
+    It is brought about at the ends of chunks of steps, smallest magnitudes first. Zeros may grow again: the table,
+    its gradients and the optimizer's moments stay whole. What was published prunes every 10 steps. A chunk has
+    hundreds, so that what grows again counts as zero until it is as large as the smallest that was kept. Before the
+    end more than ``nnz`` are nonzero; what serves of such a table are its ``nnz`` largest.
     """
 
     Settings = DeepLightSettings
@@ -49,13 +50,19 @@ class DeepLight(Pruned[DeepLightSettings]):
         """``table``, (vocabulary, embedding_dim)."""
         return (Array("table", (self.vocabulary.size, self.embedding_dim)),)
 
+    def weights(self) -> tuple[Array, ...]:
+        """``smallest``, float32 (1,): the smallest magnitude that was kept last."""
+        return (Array("smallest", (1,), initializer="zeros", kind=Kind.OTHER, trainable=False),)
+
     def lookups(self, ids: Any, maps: Arrays, xp: Any) -> dict[str, Any]:
         """The id is the row."""
         return {"table": int32(ids, xp)}
 
     def combine(self, rows: Arrays, indices: Arrays, weights: Arrays, xp: Any, training: bool) -> Any:
-        """The row is the vector."""
-        return rows["table"]
+        """The row, zero below the smallest that was kept; its gradient goes to all of it."""
+        table = rows["table"]
+        less = xp.where(xp.abs(table) < weights["smallest"], table, np.float32(0))
+        return table - (xp.stop_gradient(less) if training else less)
 
     def kept_at(self, share: float) -> int:
         """How many weights are kept when this share of the run's steps is done."""
@@ -78,15 +85,14 @@ class DeepLight(Pruned[DeepLightSettings]):
         Raises:
             RunFailed: a weight that is no finite number.
         """
-        return Change({"table": self._pruned(arrays["table"], self.kept_at(progress.share))})
+        table, count = arrays["table"].reshape(-1), self.kept_at(progress.share)
+        kept = largest_entries(np.abs(table), count, self.vocabulary.name)
+        pruned = np.zeros_like(table)
+        pruned[kept] = table[kept]
+        smallest = np.abs(table[kept]).min(keepdims=True)
+        return Change({"table": pruned.reshape(arrays["table"].shape), "smallest": smallest})
 
     def serve(self, arrays: Mapping[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
         """The largest magnitudes: all that is not zero, where training has come to its end."""
         table = arrays["table"]
         return self.served().stored(table, largest_entries(np.abs(table), self.nnz, self.vocabulary.name))
-
-    def _pruned(self, table: np.ndarray, count: int) -> np.ndarray:
-        kept = largest_entries(np.abs(table), count, self.vocabulary.name)
-        out = np.zeros_like(table)
-        out.reshape(-1)[kept] = table.reshape(-1)[kept]
-        return out

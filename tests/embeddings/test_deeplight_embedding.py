@@ -1,5 +1,7 @@
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from bench.embeddings.base import Kind, Progress, Vocabulary
 from bench.embeddings.deeplight import DeepLight, DeepLightSettings
@@ -32,15 +34,29 @@ def test_the_schedule_is_the_papers_scaled_to_the_run(warmup, damping):
 
 
 def test_change_keeps_the_largest_and_nothing_else():
-    method = deeplight(nnz=50)
+    method = deeplight(nnz=50, warmup_share=0.2)
     table = np.random.default_rng(0).normal(size=(100, 10)).astype(np.float32)
     for step in (21, 60, 100):
         change = method.change(at(step), {"table": table}, np.random.default_rng(0))
-        assert not change.reset_moments and change.arrays.keys() == {"table"}
+        assert not change.reset_moments and change.arrays.keys() == {"table", "smallest"}
         out, count = change.arrays["table"], method.kept_at(step / 100)
         smallest = np.sort(np.abs(table).ravel())[-count]
         np.testing.assert_array_equal(out, np.where(np.abs(table) >= smallest, table, 0))
+        assert change.arrays["smallest"] == [smallest]
     assert np.count_nonzero(out) == 50
+
+
+def test_what_grows_again_counts_once_it_is_as_large_as_the_smallest_kept():
+    method = deeplight(2, 3)
+    table = tf.Variable([[0.1, -0.2, 0.3], [-0.4, 0.0, 0.19]])
+    arrays = {"table": tf.convert_to_tensor(table), "smallest": tf.constant([0.2])}
+    expected = [[0, -0.2, 0.3], [-0.4, 0, 0]]
+    np.testing.assert_allclose(method(np.arange(2), {k: v.numpy() for k, v in arrays.items()}), expected)
+    with tf.GradientTape() as tape:
+        arrays["table"] = tf.convert_to_tensor(table)
+        out = method(tf.range(2), arrays, keras.ops, training=True)
+    np.testing.assert_allclose(out, expected)
+    np.testing.assert_array_equal(tf.convert_to_tensor(tape.gradient(out, table)), np.ones((2, 3)))
 
 
 def test_equal_magnitudes_are_kept_by_position():
