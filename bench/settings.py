@@ -11,7 +11,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar
@@ -200,12 +200,13 @@ def check_words(settings: Any) -> None:
     Raises:
         RequestError: a word that is none of a field's.
     """
-    for name, hint in _of_words(type(settings)):
+    cls: Hashable = type(settings)
+    for name, hint in _of_words(cls):
         checked(name, getattr(settings, name), hint)
 
 
 @functools.cache
-def _of_words(cls: type[Any]) -> list[tuple[str, Any]]:
+def _of_words(cls: Any) -> list[tuple[str, Any]]:
     hints = typing.get_type_hints(cls, include_extras=True)
     return [(name, hint) for name, hint in hints.items() if _literals(hint)]
 

@@ -19,8 +19,9 @@ from bench.embeddings.layer import CompressedEmbedding, embedding_layers
 from bench.errors import RunFailed
 from bench.measure.metrics import errors, mae_by_decile
 from bench.training import optimizers
+from bench.training.arrays import LARGE
 from bench.training.batches import Batches, Reader, check_ids
-from bench.training.loop import LARGE, Loop
+from bench.training.loop import Loop
 
 
 class Listener(Protocol):

@@ -13,7 +13,7 @@ from bench.config import compose
 from bench.embeddings.base import Array, Change, Kind, Method, Vocabulary, int32
 from bench.embeddings.full import Full
 from bench.embeddings.layer import CompressedEmbedding
-from bench.training import loop, serving, trainer
+from bench.training import arrays, serving, trainer
 from bench.training.trainer import Trainer
 
 DIM = 6
@@ -129,7 +129,7 @@ def updates(request, monkeypatch):
     """Tables of any size updated by rows, and all updated whole."""
     if request.param == "deferred":
         monkeypatch.setattr(trainer, "LARGE", 0)
-    monkeypatch.setattr(loop, "LARGE", 300)  # of 540 and 240 numbers, one in the flat vector, one apart
+    monkeypatch.setattr(arrays, "LARGE", 300)  # of 540 and 240 numbers, one in the flat vector, one apart
     return request.param
 
 

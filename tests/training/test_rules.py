@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from bench.training import optimizers
-from bench.training.loop import DeferredTable
+from bench.training.arrays import DeferredTable
 
 ROWS, WIDTH, BATCH, STEPS = 40, 3, 8, 500
 

@@ -13,7 +13,7 @@ from bench.embeddings import find
 from bench.embeddings.base import Vocabulary
 from bench.embeddings.layer import CompressedEmbedding
 from bench.errors import RunFailed
-from bench.training import loop, trainer
+from bench.training import arrays, trainer
 from bench.training.trainer import Trainer
 
 TRAINING = compose([]).training
@@ -59,7 +59,7 @@ def build(data, methods=("full", "full"), model="dot", dim=6, **settings):
 def by_rows(monkeypatch):
     """Every table counts as large, so that small ones are updated by rows too."""
     monkeypatch.setattr(trainer, "LARGE", 0)
-    monkeypatch.setattr(loop, "LARGE", 100)
+    monkeypatch.setattr(arrays, "LARGE", 100)
 
 
 def trained(data, methods=("full", "full"), model="dot", seed=0, **training):
