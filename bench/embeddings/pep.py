@@ -18,6 +18,7 @@ from bench.embeddings.forms.sparse import largest_entries
 from bench.settings import Range
 
 Granularity = Literal["global", "dimension", "feature", "feature_dimension"]
+Retrain = Literal["anew", "learned"]
 
 SPREAD = 0.05
 """Weights begin, and begin anew, as draws from U(-0.05, 0.05)."""
@@ -34,15 +35,19 @@ class PEPSettings(PrunedSettings):
     """Which weights share a threshold: ``global`` all, ``dimension`` a column's, ``feature`` an id's,
     ``feature_dimension`` none."""
 
-    search_share: Annotated[float, Range(above=0, high=1)] = 0.3
+    search_share: Annotated[float, Range(above=0, high=1)] = 0.2
     """The share of the run's steps after which the search for the weights to keep ends, if the density was not
     reached before."""
 
-    threshold: Annotated[float, Range(above=0, below=1)] = 0.001
+    threshold: Annotated[float, Range(above=0, below=1)] = 0.02
     """The thresholds at the start, in units of the weights, which begin below 0.05."""
 
-    threshold_rate: Annotated[float, Range(above=0)] = 10.0
+    threshold_rate: Annotated[float, Range(above=0)] = 100.0
     """The learning rate of the thresholds, as a multiple of the run's."""
+
+    retrain: Retrain = "anew"
+    """What training begins from after the search: ``anew``, as published, from random weights, or ``learned``, from
+    what the search has learned of the weights that are kept."""
 
 
 class PEP(Pruned[PEPSettings]):
@@ -55,7 +60,8 @@ class PEP(Pruned[PEPSettings]):
     The search ends once no more than ``nnz`` weights are above their thresholds, or when ``search_share`` of the
     run's steps are done. Then the ``nnz`` weights with the largest |v| - s are kept, of equal ones the first. The
     table starts anew from U(-0.05, 0.05), its moments too, and the rest of the run trains vector(id)[j] = table[id, j]
-    where it is kept, 0 elsewhere. Where the search lasts to the end of the run, what was kept stays as it was learned.
+    where it is kept, 0 elsewhere. With ``retrain=learned``, and where the search lasts to the end of the run, the
+    table goes on from what the search has learned, shrunk.
 
     Training holds, beside ``full``'s table with its moments, a byte a weight and the thresholds with theirs: with
     ``feature_dimension`` that doubles it.
@@ -109,10 +115,10 @@ class PEP(Pruned[PEPSettings]):
             return Change({})
         pruned = np.ones(table.shape, np.uint8)
         pruned.reshape(-1)[self._kept(table, limits)] = 0
-        # Nothing could be learned anew at the end.
-        fresh = _shrunk(table, limits, np) if ended else rng.uniform(-SPREAD, SPREAD, table.shape)
-        new = {"table": fresh.astype(np.float32), "pruned": pruned, "searched": np.ones(1, np.int32)}
-        return Change(new, reset_moments=True)
+        anew = self.settings.retrain == "anew" and not ended  # at the end nothing could be learned any more
+        first = rng.uniform(-SPREAD, SPREAD, table.shape) if anew else _shrunk(table, limits, np)
+        new = {"table": first.astype(np.float32), "pruned": pruned, "searched": np.ones(1, np.int32)}
+        return Change(new, reset_moments=anew)
 
     def serve(self, arrays: Mapping[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
         """The weights kept; before the search is over those that it would keep now, shrunk.

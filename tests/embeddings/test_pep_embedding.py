@@ -14,7 +14,7 @@ every = pytest.mark.parametrize("granularity", GRANULARITIES)
 
 
 def pep(size=6, dim=4, **settings):
-    return PEP(Vocabulary("user", size), dim, PEPSettings(**settings))
+    return PEP(Vocabulary("user", size), dim, PEPSettings(**{"threshold_rate": 10.0, **settings}))
 
 
 def arrays_of(method, seed=0):
@@ -101,10 +101,12 @@ def test_the_search_ends_when_the_density_is_reached():
     np.testing.assert_array_equal(np.flatnonzero(kept), [1, 2, 3, 4, 5])
 
 
-def test_a_search_to_the_end_keeps_what_was_learned():
-    method = pep(nnz=7, search_share=1.0)
+@pytest.mark.parametrize(("retrain", "share"), [("anew", 1.0), ("learned", 0.5)])
+def test_what_was_learned_stays_at_the_end_or_where_it_is_asked_for(retrain, share):
+    method = pep(nnz=7, search_share=share, retrain=retrain)
     arrays = arrays_of(method)
-    change = method.change(at(1), arrays, np.random.default_rng(0))
+    change = method.change(at(share), arrays, np.random.default_rng(0))
+    assert not change.reset_moments
     expected = np.where(change.arrays["pruned"] == 0, shrunk(method, arrays)[0], 0)
     assert np.count_nonzero(expected) == 7
     np.testing.assert_allclose(method(np.arange(6), {**arrays, **change.arrays}), expected, atol=1e-6)
