@@ -11,7 +11,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar
@@ -200,8 +200,7 @@ def check_words(settings: Any) -> None:
     Raises:
         RequestError: a word that is none of a field's.
     """
-    cls: Hashable = type(settings)
-    for name, hint in _of_words(cls):
+    for name, hint in _of_words(type(settings)):  # type: ignore[arg-type]
         checked(name, getattr(settings, name), hint)
 
 

@@ -38,10 +38,15 @@ def find(name: str) -> type[Method[Any]]:
     if name not in names():
         raise RequestError(f"embedding method {name} does not exist; there are {', '.join(names())}")
     module = importlib.import_module(f"bench.embeddings.{name}")
-    for value in vars(module).values():
-        if isinstance(value, type) and issubclass(value, Method) and value.__module__ == module.__name__:
-            return value
-    raise RequestError(f"embedding method {name}: {module.__file__} defines no subclass of Method")
+    defined = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Method) and value.__module__ == module.__name__
+    ]
+    named = [value for value in defined if value.__name__.lower() == name.replace("_", "")]
+    if not (named or defined):
+        raise RequestError(f"embedding method {name}: {module.__file__} defines no subclass of Method")
+    return (named or defined)[0]
 
 
 def read(spec: Mapping[str, Any]) -> tuple[type[Method[Any]], Any]:
