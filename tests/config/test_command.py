@@ -336,19 +336,19 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_method_in_two_files_has_a_strategy(command: Command, site: Path) -> None:
     (site / "bench" / "embeddings" / "tiny.py").write_text(
         "from dataclasses import dataclass\n\nfrom bench.embeddings.full import Full\n\n\n"
-        "@dataclass\nclass TinySettings:\n    width: int = 2\n\n\n"
+        "@dataclass\nclass TinySettings:\n    tiny_width: int = 2\n\n\n"
         "class Tiny(Full):\n    Settings = TinySettings\n"
     )
     (site / "conf" / "embedding" / "tiny.yaml").write_text(
-        "# as small as can be\nmethod: tiny\nwidth: ${oc.select:width,2}\n"
+        "# as small as can be\nmethod: tiny\ntiny_width: ${oc.select:tiny_width,2}\n"
     )
-    done = command("strategy=tiny", "width=3", root=site)
-    assert (done.returncode, done.stdout.splitlines()[1]) == (0, "('tiny', TinySettings(width=3))"), (
+    done = command("strategy=tiny", "tiny_width=3", root=site)
+    assert (done.returncode, done.stdout.splitlines()[1]) == (0, "('tiny', TinySettings(tiny_width=3))"), (
         done.stderr
     )
-    done = command("strategy=tiny", "width=0", root=site)
-    assert (done.returncode, done.stderr) == (2, "error: width=0: give a whole number, at least 1\n")
-    done = command("strategy=full", "width=3", root=site)
+    done = command("strategy=tiny", "tiny_width=0", root=site)
+    assert (done.returncode, done.stderr) == (2, "error: tiny_width=0: give a whole number, at least 1\n")
+    done = command("strategy=full", "tiny_width=3", root=site)
     assert "choose strategy=tiny" in done.stderr
     assert "as small as can be" in command("--help", root=site).stdout
 
