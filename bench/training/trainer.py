@@ -197,7 +197,7 @@ class Trainer:
         return History(epochs=[dict(zip(history, row, strict=True)) for row in rows])
 
     def evaluate_served(self, model: Any, history: History) -> None:
-        """Evaluates what serves in place of what was trained: its error is the last epoch's.
+        """Evaluates what serves, which is ``model`` from now on: its error is the last epoch's.
 
         Args:
             model: the trained one with embeddings in the form that serves.
@@ -206,6 +206,7 @@ class Trainer:
         Raises:
             RunFailed: a prediction that is no finite number.
         """
+        self.model = model
         self._serve(model)
         history.epochs[-1].update(self._evaluate(len(history.epochs), history))
 
