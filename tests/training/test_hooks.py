@@ -255,7 +255,7 @@ def test_what_serves_is_evaluated(model):
         )
     run.loop.adopt(list(run.model.trainable_variables), reset_moments=False)
     history = run.fit(Silent())
-    trained, model = dict(history.epochs[-1]), run.model
+    trained, of_training = dict(history.epochs[-1]), run.model
     spec = compose([f"model={model}"]).model
     made, served = serving.to_served(
         run.model, layers, lambda ls: models.build(spec, ls, data.label_range), seed=0
@@ -264,16 +264,16 @@ def test_what_serves_is_evaluated(model):
     assert len(history.epochs) == 2 and history.epochs[0] != history.epochs[1]
     for layer in layers.values():  # the trained model with the very numbers that serve
         layer.table_variables["table"].assign(np.round(layer.table_variables["table"].numpy()))
-    expected = np.asarray(model(dict(data.evaluation.ids)))
+    expected = np.asarray(of_training(dict(data.evaluation.ids)))
     assert history.epochs[-1]["val_mae"] == pytest.approx(
         np.abs(expected - data.evaluation.labels).mean(), rel=1e-5
     )
     assert history.epochs[-1]["validation_mae"] != trained["validation_mae"]
     assert history.epochs[-1]["train_loss"] == trained["train_loss"]
-    others = sum(v.numpy().nbytes for v in model.variables if "embedding" not in v.path)
-    sizes = serving.sizes(model, layers)
+    others = sum(v.numpy().nbytes for v in of_training.variables if "embedding" not in v.path)
+    sizes = serving.sizes(of_training, layers)
     assert sizes["model_bytes"] == DIM * (90 + 40) + others
-    assert sizes["params_total"] == sum(v.numpy().size for v in model.trainable_variables)
+    assert sizes["params_total"] == sum(v.numpy().size for v in of_training.trainable_variables)
     assert run.model is made
     assert all(layer.form.name() != "full" for layer in served.values())
 
