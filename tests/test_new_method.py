@@ -73,7 +73,6 @@ def test_the_contract_test_covers_it(project: Path) -> None:
         project,
         "-m",
         "pytest",
-        "-q",
         "-p",
         "no:cacheprovider",
         "tests/embeddings/test_method_contract.py",
