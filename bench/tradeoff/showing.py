@@ -22,6 +22,9 @@ NAME_WIDTH = 30
 SIGNIFICANT = 0.05
 """P values below it, corrected, tell a group from the baseline."""
 
+KINDS = {"t": "Student's t", "bootstrap": "bootstrap percentiles"}
+"""What the kinds of intervals are called."""
+
 _WIDEST = 110  # characters of a note's line
 _WIDE = 96  # a narrower terminal has no room for the time of a lookup
 _TIMES = {"step_time_ms": "step ms", "lookup_us": "lookup us"}
@@ -172,7 +175,7 @@ def notes(one: Comparable) -> Iterator[str]:
         yield "*: Pareto front; no other run here needs less memory without more error."
     if several:
         seeds = f"{several[0]}" if len(several) == 1 else f"{several[0]} to {several[-1]}"
-        yield f"val MAE: mean ± half the 95 % confidence interval over {seeds} seeds (Student's t)."
+        yield f"val MAE: mean ± half the 95 % confidence interval over {seeds} seeds ({KINDS[one.groups[0].ci]})."
     else:
         yield "val MAE: one seed each, so without an interval; seed=0,1,2 gives one."
     if any(group.resplit for group in one.groups):
