@@ -101,12 +101,14 @@ def _base(
     file = ["dataset.path=table.csv"] if dataset == "table" else []
     try:
         base = config.compose([*choices, *file], config.loader()).values
-        for slot, method in methods:
-            if method is None and base["embeddings"].get(slot) is None:
-                continue
-            if ((base["embeddings"].get(slot)) or {}).get("method") != method:
-                choices.append(f"embedding@embeddings.{slot}={method}")
-        base = config.compose([*choices, *file], config.loader()).values
+        own = [
+            f"embedding@embeddings.{slot}={method}"
+            for slot, method in methods
+            if (base["embeddings"].get(slot) or {}).get("method") != method
+        ]
+        if own:
+            choices += own
+            base = config.compose([*choices, *file], config.loader()).values
     except BenchError:
         return None
     if file:

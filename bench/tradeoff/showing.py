@@ -38,8 +38,8 @@ def show(tradeoff: Tradeoff, file: IO[str] | None = None) -> None:
         file: where to print; None for standard output.
     """
     console = Console(file=file or sys.stdout, highlight=False, markup=False)
-    titles = _titles(tradeoff.sets)
-    for one, title in zip(tradeoff.sets, titles, strict=True):
+    headings = titles(tradeoff.sets)
+    for one, title in zip(tradeoff.sets, headings, strict=True):
         _print(console, [title])
         _table(console, one)
         _print(console, notes(one))
@@ -54,7 +54,7 @@ def _print(console: Console, texts: Iterable[str]) -> None:
         print(f"{'' if number else chr(10)}{folded}", file=console.file)
 
 
-def _titles(sets: Sequence[Comparable]) -> list[str]:
+def titles(sets: Sequence[Comparable]) -> list[str]:
     """Data set and model of each set, and what else tells it from the others."""
     named = ("dataset.name", "model.name")
     absent = object()
@@ -65,15 +65,15 @@ def _titles(sets: Sequence[Comparable]) -> list[str]:
         if name not in named
         and any(s.settings.get(name, absent) != sets[0].settings.get(name, absent) for s in sets)
     ]
-    titles = []
+    found = []
     for one in sets:
         own = one.settings
         # two data sets have settings of their own, which say no more than their names
         peers = [s for s in sets if all(s.settings.get(n) == own.get(n) for n in named)]
         telling = [n for n in varying if any(peer.settings.get(n) != own.get(n) for peer in peers)]
         words = [f"{name}={naming.text(own[name])}" for name in telling if name in own]
-        titles.append(", ".join([f"{own.get('dataset.name')}", f"model {own.get('model.name')}", *words]))
-    return titles
+        found.append(", ".join([f"{own.get('dataset.name')}", f"model {own.get('model.name')}", *words]))
+    return found
 
 
 def names(one: Comparable) -> list[str]:
