@@ -24,17 +24,25 @@ def chosen(one: Comparable) -> Group | None:
 
     The baseline is never chosen. None where no other group is on the front.
     """
-    errors = [group.statistics[basis(one)].mean for group in one.groups]
-    points = [(group.embedding_bytes, mean) for group, mean in zip(one.groups, errors, strict=True)]
-    at = knee(points)
-    if at is not None and one.groups[at] is not one.baseline:
-        return one.groups[at]
+    at = _knee(one)
+    if at is not None and at is not one.baseline:
+        return at
+    points = _points(one)
     on_front = [
-        (mean, number)
-        for number, (mean, best) in enumerate(zip(errors, pareto(points), strict=True))
-        if best and mean is not None and one.groups[number] is not one.baseline
+        (error, place)
+        for place, ((_, error), best) in enumerate(zip(points, pareto(points), strict=True))
+        if best and error is not None and one.groups[place] is not one.baseline
     ]
     return one.groups[min(on_front)[1]] if on_front else None
+
+
+def _points(one: Comparable) -> list[tuple[float, float | None]]:
+    return [(group.embedding_bytes, group.statistics[basis(one)].mean) for group in one.groups]
+
+
+def _knee(one: Comparable) -> Group | None:
+    at = knee(_points(one))
+    return None if at is None else one.groups[at]
 
 
 def sentences(one: Comparable, names: Sequence[str]) -> Iterator[str]:
@@ -65,10 +73,20 @@ def sentences(one: Comparable, names: Sequence[str]) -> Iterator[str]:
     yield from _told(pick, one, named)
 
 
+def times_smaller(group: Group, one: Comparable) -> float:
+    """The baseline's bytes over a group's; without a baseline the group's own compression ratio.
+
+    The two differ where a group's vectors are narrower than the baseline's.
+    """
+    return (
+        group.compression_ratio
+        if one.baseline is None
+        else one.baseline.embedding_bytes / group.embedding_bytes
+    )
+
+
 def _smaller(group: Group, one: Comparable) -> str:
-    # of the baseline's width, which a narrower group's own ratio does not know
-    whole = group.embedding_bytes * group.compression_ratio if one.baseline is None else one.baseline.embedding_bytes
-    return smaller(whole / group.embedding_bytes)
+    return smaller(times_smaller(group, one))
 
 
 def _loss(pick: Group, one: Comparable) -> str:
@@ -121,10 +139,15 @@ def _told(pick: Group, one: Comparable, named: dict[int, str]) -> Iterator[str]:
             )
     if len(pick.runs) == 1:
         yield "That is one seed: nothing can be told apart; seed=0,1,2,3,4 gives intervals."
+    how = (
+        "the knee of the front"
+        if _knee(one) is pick
+        else "the smallest error on the front beside full tables"
+    )
     if basis(one) == "validation_mae":
-        yield "Chosen on validation rows, as the knee of the front; the errors shown are those of the evaluation rows."
+        yield f"Chosen on validation rows, as {how}; the errors shown are those of the evaluation rows."
     else:
         yield (
-            "Chosen as the knee of the front, on the rows that the errors are reported for, so it is optimistic; "
+            f"Chosen as {how}, on the rows that the errors are reported for, so it is optimistic; "
             "dataset.split.validation_fraction=0.1 sets rows apart to choose on."
         )

@@ -105,9 +105,7 @@ def build(results: Sequence[Result], ci: statistics.Kind = "t") -> Report:
     found = tradeoff(results, ci)
     titles = showing.titles(found.sets)
     order = sorted(range(len(found.sets)), key=lambda i: -len(found.sets[i].groups))
-    sections = [
-        _section(f"set-{number}", titles[i], found.sets[i], ci) for number, i in enumerate(order, 1)
-    ]
+    sections = [_section(f"set-{number}", titles[i], found.sets[i], ci) for number, i in enumerate(order, 1)]
     used = sum(len(group.runs) for group in {id(g.runs): g for g in found.groups}.values())
     return Report(
         sections,
@@ -121,7 +119,9 @@ def build(results: Sequence[Result], ci: statistics.Kind = "t") -> Report:
 
 
 def _left_out(results: Sequence[Result], found: Tradeoff) -> Iterator[str]:
-    finished = [run for run in results if run["status"] in (Status.FINISHED, Status.SKIPPED) and run.get("settings")]
+    finished = [
+        run for run in results if run["status"] in (Status.FINISHED, Status.SKIPPED) and run.get("settings")
+    ]
     used = {id(run) for group in found.groups for run in group.runs}
     twice = sum(id(run) not in used for run in finished)
     if twice:
@@ -173,11 +173,19 @@ def _distinct(names: list[str]) -> list[str]:
 
 
 def _group(
-    key: str, section: str, name: str, group: Group, one: Comparable, rank: int, timed: bool, follow: list[str]
+    key: str,
+    section: str,
+    name: str,
+    group: Group,
+    one: Comparable,
+    rank: int,
+    timed: bool,
+    follow: list[str],
 ) -> dict[str, Any]:
     first = group.runs[0]
     found = group.statistics
     step = found["step_time_ms"]
+    ratio = choice.times_smaller(group, one)
     return {
         **group.values(),
         "set": section,
@@ -194,13 +202,14 @@ def _group(
         "command": repeat.command(first["settings"], group.seeds, follow if group.resplit else ()),
         "shown": {
             "rank": rank,
-            "settings": " ".join(f"{k}={v}" for k, v in naming.words(first).items()),
+            "settings": name.removeprefix(group.strategy).strip(),
             "memory": short_size(group.embedding_bytes),
-            "ratio": f"{group.compression_ratio:.1f}x",
+            "ratio": f"{ratio:.1f}x",
+            "share": 1 / ratio,
             "mae": words.error(found["val_mae"]),
             "rmse": words.error(found["val_rmse"]),
             "delta": words.difference(group, one.baseline),
-            "step": words.milliseconds(step.mean) if timed else "–",
+            "step": words.milliseconds(step.mean) if timed else "-",
             "seeds": str(len(group.runs)),
         },
     }
@@ -305,7 +314,10 @@ def _notes(one: Comparable, machine: tuple[Any, ...] | None, kept: Sequence[Grou
         yield "No run of full tables with these settings, so there is no baseline; strategy=full gives one."
     unknown = sum(group.statistics["val_mae"].mean is None for group in one.groups)
     if unknown:
-        yield f"{unknown} group{'s' if unknown > 1 else ''} with a run that has no error: in the table, in no plot of errors."
+        yield (
+            f"{unknown} group{'s' if unknown > 1 else ''} with a run that has no error: in the table, "
+            "in no plot of errors."
+        )
     if machine is not None:
         processor, gpu, threads, jobs = machine
         where = " and ".join(filter(None, [f"{processor or 'an unknown processor'}", gpu and str(gpu)]))
@@ -313,7 +325,8 @@ def _notes(one: Comparable, machine: tuple[Any, ...] | None, kept: Sequence[Grou
         left = sum(group not in kept for group in one.groups)
         text = f"Step times: {where}, {threads} thread{'' if threads == 1 else 's'}, {load}."
         if left:
-            text += f" Those of {left} group{'s' if left > 1 else ''} are left out: other machines, threads or load."
+            plural = "s" if left > 1 else ""
+            text += f" Those of {left} group{plural} are left out: other machines, threads or load."
         yield text
 
 

@@ -27,15 +27,15 @@ def files(report: Report, experiment: str, libraries: Callable[[], str] | None =
         experiment: where the runs are from.
         libraries: gives the JavaScript of the page; None makes it.
     """
-    from bench.reporting import page, plots, render
+    from bench.reporting import page, plots, render, rows
 
     specs = {section.key: plots.specifications(section) for section in report.sections}
     made: dict[str, bytes] = {}
     for section in report.sections[:PICTURED]:
-        rows = plots.data(section)
+        drawn = rows.data(section)
         for name, spec in specs[section.key].items():
             stem = page.file_stem(report, section, name)
-            svg, png = render.pictures(spec, rows, plots.PLOTS[name], section.title)
+            svg, png = render.pictures(spec, drawn, plots.PLOTS[name], section.title)
             made |= {f"{stem}.svg": svg.encode(), f"{stem}.png": png}
     script = (libraries or render.libraries)() if report.sections else ""
     html = page.page(report, specs, script, experiment, set(made))

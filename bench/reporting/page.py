@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from bench.reporting import plots
 from bench.reporting.contents import BYTES, CURVES, Report, Section
+from bench.reporting.rows import ROWS, data
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -23,7 +24,11 @@ SHARES = (0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01)
 
 
 def page(
-    report: Report, specs: Mapping[str, Mapping[str, Any]], libraries: str, experiment: str, pictures: set[str]
+    report: Report,
+    specs: Mapping[str, Mapping[str, Any]],
+    libraries: str,
+    experiment: str,
+    pictures: set[str],
 ) -> str:
     """The HTML.
 
@@ -45,7 +50,7 @@ def page(
             for stem in [file_stem(report, section, name)] for kind in ("png", "svg") if f"{stem}.{kind}" in pictures
         ]  # fmt: skip
         return Markup(
-            '<figure data-plot="{0}"{1}><h3>{2}</h3><figcaption>{3} {4}</figcaption>'
+            '<figure data-plot="{0}"{1}><h3>{2}</h3><figcaption>{3} <span>{4}</span></figcaption>'
             '<div class="chart" role="img" aria-label="{2}"></div></figure>'
         ).format(
             name, Markup(' class="broad"') if name in BROAD else "", plots.PLOTS[name], plots.NOTES[name],
@@ -61,9 +66,11 @@ def page(
         plots=specs,
         methods=sorted({group["method"] for group in groups}),
         datasets=sorted({section.dataset for section in report.sections}),
-        budgets=[(value, f"{value:.4g} of full tables") for value in sorted(budgets, reverse=True) if value < 1],
+        budgets=[
+            (value, f"{value:.4g} of full tables") for value in sorted(budgets, reverse=True) if value < 1
+        ],
         figure=figure,
-        data=Markup(_script_json(_data(report, specs))),
+        data=Markup(_script_json(_page_data(report, specs))),
         css=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
         script=Markup((TEMPLATES / "page.js").read_text(encoding="utf-8")),
         libraries=Markup(libraries),
@@ -79,14 +86,15 @@ def _about(report: Report, experiment: str) -> str:
     groups = sum(len(section.groups) for section in report.sections)
     datasets = ", ".join(sorted({section.dataset for section in report.sections})) or "no data set"
     plural = "" if report.runs == 1 else "s"
-    text = f"{experiment}: {report.runs} finished run{plural} in {groups} group{'' if groups == 1 else 's'}, on {datasets}."
+    of = f"{groups} group{'' if groups == 1 else 's'}"
+    text = f"{experiment}: {report.runs} finished run{plural} in {of}, on {datasets}."
     if report.unfinished:
         count = len(report.unfinished)
         text += f" {count} run{'' if count == 1 else 's'} without numbers."
     return text
 
 
-def _data(report: Report, specs: Mapping[str, Any]) -> dict[str, Any]:
+def _page_data(report: Report, specs: Mapping[str, Any]) -> dict[str, Any]:
     def lists(rows: list[dict[str, Any]], axis: str) -> dict[str, list[list[float | None]]]:
         out: dict[str, list[list[float | None]]] = {}
         for row in rows:
@@ -96,14 +104,14 @@ def _data(report: Report, specs: Mapping[str, Any]) -> dict[str, Any]:
 
     return {
         "curves": CURVES,
-        "rows": plots.ROWS,
+        "rows": ROWS,
         "parts": BYTES,
         "sets": {
             section.key: {
                 "key": section.key,
                 "dataset": section.dataset,
                 "specs": specs[section.key],
-                "rows": plots.data(section)["groups"],
+                "rows": data(section)["groups"],
                 "curves": lists(section.curves, "epoch"),
                 "deciles": lists(section.deciles, "decile"),
             }

@@ -1,6 +1,6 @@
 """The plots of a section: one Vega-Lite specification each, for the page and for files.
 
-A specification names its data (``groups``, ``front``, ``curves``, ...), which ``data`` gives: the page can then show
+A specification names its data (``groups``, ``front``, ``curves``, ...), which ``rows.data`` gives: the page can then show
 part of it. Shapes and colours belong to methods; colours are Okabe and Ito's (2008), which the colour-blind can tell
 apart, and shapes tell methods apart without any.
 """
@@ -9,24 +9,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import altair as alt
 
 from bench.reporting.contents import BYTES, CURVES, Section
-from bench.results import short_size
+from bench.reporting.rows import ROWS, data
+
+Chart = Any  # Altair's kinds of charts, which its own annotations mix up
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left")
+SHAPES = (
+    "circle",
+    "square",
+    "triangle-up",
+    "diamond",
+    "cross",
+    "triangle-down",
+    "triangle-right",
+    "triangle-left",
+)
 PARTS = ("#0b3c5d", "#d98200", "#7fb7d6", "#b6a6d8", "#d9d9d9")
 """Of ``BYTES``, from dark to light, so that neighbours differ in grayscale too."""
+
+MANY = 80
+"""Groups beyond which marks are smaller."""
 
 GREY, FRONT = "#6b6b6b", "#444444"
 WIDTH, HEIGHT = 560, 340
 PANEL_WIDTH, PANEL_HEIGHT = 170, 120
-ROWS = 24
-"""Groups that the plot of bytes has room for."""
-
 CONFIG: dict[str, Any] = {
     "font": "system-ui, 'DejaVu Sans', 'Liberation Sans', Arial, sans-serif",
     "background": "white",
@@ -67,13 +79,15 @@ NOTES: dict[str, str] = {
     "popularity": (
         "Items by training popularity, 1 the most popular tenth. Mean and 95 % band; dashed: full tables."
     ),
-    "bytes": f"Left: shares of the memory to serve. Right: that memory, and optimizer state while training. {ROWS} at most.",
+    "bytes": (
+        f"Left: shares of the memory to serve. Right: that memory, and optimizer state while training. {ROWS} at most."
+    ),
 }
 
 _BYTES_LABEL = (
-    "datum.value >= 1073741824 ? format(datum.value / 1073741824, '~r') + ' GiB' : "
-    "datum.value >= 1048576 ? format(datum.value / 1048576, '~r') + ' MiB' : "
-    "datum.value >= 1024 ? format(datum.value / 1024, '~r') + ' KiB' : format(datum.value, '~r') + ' B'"
+    "datum.value >= 1073741824 ? format(datum.value / 1073741824, '.3~r') + ' GiB' : "
+    "datum.value >= 1048576 ? format(datum.value / 1048576, '.3~r') + ' MiB' : "
+    "datum.value >= 1024 ? format(datum.value / 1024, '.3~r') + ' KiB' : format(datum.value, '.3~r') + ' B'"
 )
 
 _TWO_LINES = (
@@ -82,75 +96,10 @@ _TWO_LINES = (
 )
 
 
-def data(section: Section) -> dict[str, list[dict[str, Any]]]:
-    """The rows that the plots name, by the name of the data.
-
-    ``groups`` has a row a group; what is not there is None. ``front`` and ``base`` are those of them on the front,
-    and the baseline.
-    """
-    rows = [_row(group) for group in section.groups]
-    kept = {row["id"] for row in ranked(rows, CURVES)}
-    order = {row["id"]: row["rank"] for row in rows}
-    names = {row["id"]: row["name"] for row in rows}
-
-    def curves(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        return [{**row, "name": names[row["id"]], "rank": order[row["id"]]} for row in found]
-
-    return {
-        "groups": rows,
-        "front": [row for row in rows if row["front"]],
-        "base": [row for row in rows if row["base"]],
-        "curves": [row for row in curves(section.curves) if row["id"] in kept],
-        "deciles": [row for row in curves(section.deciles) if row["id"] in kept],
-        "parts": parts(ranked(rows, ROWS)),
-        "sizes": sizes(ranked(rows, ROWS)),
-    }
-
-
-def ranked(rows: Sequence[dict[str, Any]], room: int) -> list[dict[str, Any]]:
-    """The rows that matter most, where there is room for few."""
-    return sorted(rows, key=lambda row: row["rank"])[:room]
-
-
-def parts(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """A row a part of each group's bytes."""
-    return [
-        {"name": row["name"], "bytes": row["bytes"], "part": part, "size": row["parts"][number], "place": number,
-         "share": row["parts"][number] / row["bytes"], "text": short_size(row["parts"][number])}
-        for row in rows if row["parts"] for number, part in enumerate(BYTES) if row["parts"][number]
-    ]  # fmt: skip
-
-
-def sizes(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """A row for what each group takes to serve, and one for its optimizer's state."""
-    return [
-        {"name": row["name"], "bytes": row["bytes"], "what": what, "size": row[key], "text": short_size(row[key])}
-        for row in rows for what, key in (("to serve", "bytes"), ("optimizer", "optimizer")) if row[key]
-    ]  # fmt: skip
-
-
-def _row(group: Mapping[str, Any]) -> dict[str, Any]:
-    shown, comparable = group["shown"], group["step_time_comparable"]
-    low, high = group["val_mae_ci95"] or (None, None)
-    fast, slow = (group["step_time_ms_ci95"] if comparable else None) or (None, None)
-    return {
-        "id": group["id"], "name": group["name"], "method": group["method"], "bytes": group["embedding_bytes"],
-        "share": 1 / group["compression_ratio"] if group["compression_ratio"] else None,
-        "mae": group["val_mae_mean"], "lo": low, "hi": high,
-        "step": group["step_time_ms_mean"] if comparable else None, "fast": fast, "slow": slow,
-        "params": group["params_embedding"], "optimizer": group["optimizer_bytes"],
-        "parts": [group["bytes"][part] for part in BYTES] if group["bytes"] else None,
-        "n": len(group["seeds"]), "front": group["pareto"], "base": group["baseline"], "rank": shown["rank"],
-        "memory": shown["memory"], "smaller": shown["ratio"], "error": shown["mae"], "delta": shown["delta"],
-        "time": shown["step"], "seeds": ", ".join(map(str, group["seeds"])), "settings": shown["settings"] or "defaults",
-        "command": group["command"] or "not with the settings of today",
-    }  # fmt: skip
-
-
 def specifications(section: Section) -> dict[str, dict[str, Any]]:
     """The plots of a section by name, without their data; those that would be empty are left out."""
     rows = data(section)
-    makers: dict[str, Callable[[dict[str, list[dict[str, Any]]]], alt.TopLevelMixin | None]] = {
+    makers: dict[str, Callable[[dict[str, list[dict[str, Any]]]], Chart | None]] = {
         "memory-error": _memory_error,
         "time-error": _time_error,
         "parameters-memory": _parameters_memory,
@@ -177,7 +126,7 @@ def _methods(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     scale = alt.Scale(domain=names, range=colours)
     return {
         "stroke": alt.Stroke("method:N", scale=scale, legend=legend),
-        "fill": alt.Fill("method:N", scale=scale, legend=None),
+        "fill": alt.Fill("method:N", scale=scale, legend=legend),
         "shape": alt.Shape("method:N", scale=alt.Scale(domain=names, range=shapes), legend=legend),
         "fillOpacity": alt.condition("datum.n > 1", alt.value(1), alt.value(0)),
     }
@@ -220,14 +169,20 @@ def _byte_axis(values: Sequence[float], title: str, channel: Any, field: str, mo
             break
         step += 1
     axis = alt.Axis(values=ticks or [min(values)], labelExpr=_BYTES_LABEL, title=title)
-    return channel(f"{field}:Q", axis=axis, scale=alt.Scale(type="log", base=2, domain=[low, high], nice=False))
+    return channel(
+        f"{field}:Q", axis=axis, scale=alt.Scale(type="log", base=2, domain=[low, high], nice=False)
+    )
+
+
+def _mark_size(rows: Sequence[Any]) -> int:
+    return 85 if len(rows) <= MANY else 36
 
 
 def _named(name: str) -> alt.NamedData:
     return alt.NamedData(name=name)
 
 
-def _against_error(rows: dict[str, list[dict[str, Any]]], x: Any, field: str) -> alt.LayerChart:
+def _against_error(rows: dict[str, list[dict[str, Any]]], x: Any, field: str) -> Chart:
     shown = [row for row in rows["groups"] if row["mae"] is not None and row[field] is not None]
     y = _error_axis(shown)
     present = f"isValid(datum.mae) && isValid(datum.{field})"
@@ -237,7 +192,7 @@ def _against_error(rows: dict[str, list[dict[str, Any]]], x: Any, field: str) ->
         .transform_filter(f"isValid(datum.lo) && {present}")
     )  # fmt: skip
     marks = (
-        alt.Chart(_named("groups")).mark_point(size=85, strokeWidth=1.8, opacity=1, clip=False)
+        alt.Chart(_named("groups")).mark_point(size=_mark_size(rows["groups"]), strokeWidth=1.8, opacity=1, clip=False)
         .encode(x, y, tooltip=_TOOLTIP, **_methods(rows["groups"]))
         .transform_filter(present)
     )  # fmt: skip
@@ -260,14 +215,14 @@ def _against_error(rows: dict[str, list[dict[str, Any]]], x: Any, field: str) ->
     return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
 
 
-def _memory_error(rows: dict[str, list[dict[str, Any]]]) -> alt.LayerChart | None:
+def _memory_error(rows: dict[str, list[dict[str, Any]]]) -> Chart | None:
     shown = [row["bytes"] for row in rows["groups"] if row["mae"] is not None]
     if not shown:
         return None
     return _against_error(rows, _byte_axis(shown, "memory to serve the embeddings", alt.X, "bytes"), "bytes")
 
 
-def _time_error(rows: dict[str, list[dict[str, Any]]]) -> alt.LayerChart | None:
+def _time_error(rows: dict[str, list[dict[str, Any]]]) -> Chart | None:
     shown = [row["step"] for row in rows["groups"] if row["mae"] is not None and row["step"] is not None]
     if not shown:
         return None
@@ -275,14 +230,16 @@ def _time_error(rows: dict[str, list[dict[str, Any]]]) -> alt.LayerChart | None:
     low, high = min(shown), max(shown)
     if high / low > 8:
         scale = alt.Scale(type="log", domain=[low / 1.15, high * 1.15], nice=False)
-        ticks = [m * 10.0**e for e in range(-4, 6) for m in (1, 2, 5) if low / 1.15 <= m * 10.0**e <= high * 1.15]
+        ticks = [
+            m * 10.0**e for e in range(-4, 6) for m in (1, 2, 5) if low / 1.15 <= m * 10.0**e <= high * 1.15
+        ]
         axis = alt.Axis(values=ticks, title=title, format="~r")
     else:
         scale, axis = alt.Scale(domain=[0, high * 1.08], nice=False), alt.Axis(title=title, tickCount=6)
     return _against_error(rows, alt.X("step:Q", scale=scale, axis=axis), "step")
 
 
-def _parameters_memory(rows: dict[str, list[dict[str, Any]]]) -> alt.LayerChart | None:
+def _parameters_memory(rows: dict[str, list[dict[str, Any]]]) -> Chart | None:
     shown = [row for row in rows["groups"] if row["params"]]
     if not shown:
         return None
@@ -296,20 +253,22 @@ def _parameters_memory(rows: dict[str, list[dict[str, Any]]]) -> alt.LayerChart 
             break
         step += 1
     x_scale = alt.Scale(type="log", base=2, domain=[low, high], nice=False)
-    axis = alt.Axis(values=ticks or [params[0]], title="trainable numbers of the embeddings", format="~s")
+    axis = alt.Axis(values=ticks or [params[0]], title="trainable numbers of the embeddings", format=".3~s")
     x = alt.X("params:Q", scale=x_scale, axis=axis)
     y = _byte_axis([*sizes], "memory to serve them", alt.Y, "bytes", 7)
     bottom, top = min(sizes) / 1.15, max(sizes) * 1.15
     ends = [max(low, bottom / 4), min(high, top / 4)]
     layers: list[Any] = [
-        alt.Chart(_named("groups")).mark_point(size=85, strokeWidth=1.8, opacity=1)
+        alt.Chart(_named("groups")).mark_point(size=_mark_size(rows["groups"]), strokeWidth=1.8, opacity=1)
         .encode(x, y, tooltip=_TOOLTIP, **_methods(rows["groups"])).transform_filter("isValid(datum.params)"),
     ]  # fmt: skip
     if ends[0] < ends[1]:
-        line = alt.Data(values=[{"params": at, "bytes": 4 * at} for at in ends])
-        layers.insert(0, alt.Chart(line).mark_line(strokeDash=[5, 4], color=GREY, strokeWidth=1.2).encode(x, y))
+        line = alt.InlineData(values=[{"params": at, "bytes": 4 * at} for at in ends])
+        layers.insert(
+            0, alt.Chart(line).mark_line(strokeDash=[5, 4], color=GREY, strokeWidth=1.2).encode(x, y)
+        )
         at = _widest_gap(ends, params)
-        note = alt.Data(values=[{"params": at, "bytes": 4 * at}])
+        note = alt.InlineData(values=[{"params": at, "bytes": 4 * at}])
         text = alt.Chart(note).mark_text(align="left", baseline="top", dx=8, dy=4, fontSize=11, color=GREY)
         layers.insert(1, text.encode(x, y, text=alt.value("4 bytes a number")))
     return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
@@ -318,11 +277,11 @@ def _parameters_memory(rows: dict[str, list[dict[str, Any]]]) -> alt.LayerChart 
 def _widest_gap(ends: Sequence[float], values: Sequence[float]) -> float:
     """The middle, on a log axis, of the widest gap that some values leave between two ends."""
     inside = sorted([*ends, *(value for value in values if ends[0] < value < ends[1])])
-    left, right = max(zip(inside, inside[1:], strict=False), key=lambda pair: pair[1] / pair[0])
+    left, right = max(pairwise(inside), key=lambda pair: pair[1] / pair[0])
     return math.sqrt(left * right)
 
 
-def _panels(rows: Sequence[Mapping[str, Any]], source: str, x: Any, title: str) -> alt.FacetChart | None:
+def _panels(rows: Sequence[Mapping[str, Any]], source: str, x: Any, title: str) -> Chart | None:
     """A panel a group: its mean and band, and dashed the baseline's."""
     if not rows:
         return None
@@ -356,23 +315,25 @@ def _panels(rows: Sequence[Mapping[str, Any]], source: str, x: Any, title: str) 
     )  # fmt: skip
 
 
-def _curves(rows: dict[str, list[dict[str, Any]]]) -> alt.FacetChart | None:
+def _curves(rows: dict[str, list[dict[str, Any]]]) -> Chart | None:
     found = rows["curves"]
     last = max((row["epoch"] for row in found), default=0)
     if last < 2:  # one epoch is no curve
         return None
     ticks = [*range(1, last + 1, max(1, math.ceil(last / 6)))]
-    x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(values=ticks, format="d"), scale=alt.Scale(domain=[1, last]))
+    x = alt.X(
+        "epoch:Q", title="epoch", axis=alt.Axis(values=ticks, format="d"), scale=alt.Scale(domain=[1, last])
+    )
     return _panels(found, "curves", x, "val MAE")
 
 
-def _popularity(rows: dict[str, list[dict[str, Any]]]) -> alt.FacetChart | None:
+def _popularity(rows: dict[str, list[dict[str, Any]]]) -> Chart | None:
     axis = alt.Axis(values=[1, 4, 7, 10], format="d")
     x = alt.X("decile:Q", title="tenth of the items", axis=axis, scale=alt.Scale(domain=[1, 10]))
     return _panels(rows["deciles"], "deciles", x, "val MAE")
 
 
-def _bytes(rows: dict[str, list[dict[str, Any]]]) -> alt.HConcatChart | None:
+def _bytes(rows: dict[str, list[dict[str, Any]]]) -> Chart | None:
     if not rows["parts"]:
         return None
     order = alt.EncodingSortField(field="bytes", op="max", order="descending")

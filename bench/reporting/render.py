@@ -1,7 +1,7 @@
 """Pictures of the plots, and the libraries that draw them in the page: Vega, Vega-Lite and its embedding.
 
-vl-convert brings both, so that neither a browser nor a network is needed. Bundling the libraries takes seconds and always
-gives the same text: it is kept in the user's cache.
+vl-convert brings both, so that neither a browser nor a network is needed. Bundling the libraries takes seconds and
+always gives the same text: it is kept in the user's cache.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any
 
 import vl_convert
 
+from bench.measure.environment import version
+
 VEGA_LITE = "6.4"
 """The version that Altair's specifications are of."""
 
@@ -25,7 +27,9 @@ SCALE = 2
 _BUNDLE = "window.vegaEmbed=vegaEmbed;window.vega=vega;"
 
 
-def pictures(spec: Mapping[str, Any], rows: Mapping[str, Any], title: str, subtitle: str) -> tuple[str, bytes]:
+def pictures(
+    spec: Mapping[str, Any], rows: Mapping[str, Any], title: str, subtitle: str
+) -> tuple[str, bytes]:
     """SVG and PNG of a plot.
 
     Args:
@@ -35,7 +39,13 @@ def pictures(spec: Mapping[str, Any], rows: Mapping[str, Any], title: str, subti
         subtitle: what the data is of.
     """
     drawn = copy.deepcopy(dict(spec))
-    heading = {"fontSize": 14, "fontWeight": 600, "subtitleFontSize": 12, "subtitleColor": "#444444", "offset": 14}
+    heading = {
+        "fontSize": 14,
+        "fontWeight": 600,
+        "subtitleFontSize": 12,
+        "subtitleColor": "#444444",
+        "offset": 14,
+    }
     drawn["title"] = {"text": title, "subtitle": subtitle, "anchor": "start", **heading}
     drawn["datasets"] = dict(rows)
     drawn["padding"] = 12
@@ -46,7 +56,7 @@ def pictures(spec: Mapping[str, Any], rows: Mapping[str, Any], title: str, subti
 
 def libraries() -> str:
     """JavaScript that defines ``vegaEmbed`` and ``vega``; from the cache where it has been made before."""
-    path = _cache() / f"vega-lite-{VEGA_LITE}-vl-convert-{vl_convert.__version__}.js"
+    path = _cache() / f"vega-lite-{VEGA_LITE}-vl-convert-{version('vl-convert-python')}.js"
     with contextlib.suppress(OSError):
         text = path.read_text(encoding="utf-8")
         if text.startswith("/*whole*/") and text.endswith("/*whole*/"):

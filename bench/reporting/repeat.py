@@ -15,7 +15,14 @@ from bench.errors import BenchError
 from bench.fingerprint import NOT_DECIDING
 from bench.tracking.content import flat
 
-FINDS_DATA = ("dataset.path", "dataset.url", "dataset.checksum", "dataset.wheel", "dataset.archive", "dataset.folder")
+FINDS_DATA = (
+    "dataset.path",
+    "dataset.url",
+    "dataset.checksum",
+    "dataset.wheel",
+    "dataset.archive",
+    "dataset.folder",
+)
 """Settings that decide no number, but without which the data is not found."""
 
 _LEFT_OUT = tuple(name for name in NOT_DECIDING if name not in FINDS_DATA)
@@ -90,7 +97,11 @@ def _base(
     dataset: str, strategy: str, model: str, methods: tuple[tuple[str, str | None], ...]
 ) -> tuple[list[str], dict[str, Any]] | None:
     """The choices that give these methods, and all settings that they give."""
-    if dataset not in options("dataset") or strategy not in options("strategy") or model not in options("model"):
+    if (
+        dataset not in options("dataset")
+        or strategy not in options("strategy")
+        or model not in options("model")
+    ):
         return None
     choices = [
         *([f"dataset={dataset}"] if dataset != "synthetic" else []),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bench.tradeoff.grouping import Group
 from bench.tradeoff.statistics import Statistic, finite
 
@@ -14,7 +16,7 @@ def number(value: float) -> str:
 def error(found: Statistic) -> str:
     """``0.7221 ± 0.0009``; a dash where there is none."""
     if found.mean is None:
-        return "–"
+        return "-"
     if found.ci95 is None:
         return number(found.mean)
     return f"{number(found.mean)} ± {number((found.ci95[1] - found.ci95[0]) / 2)}"
@@ -34,7 +36,9 @@ def apart(group: Group, baseline: Group | None) -> tuple[float, float | None] | 
     if group.delta.mean is not None and group.delta.ci95 is not None:
         return group.delta.mean, (group.delta.ci95[1] - group.delta.ci95[0]) / 2
     theirs = {run["seed"]: run.get("val_mae") for run in baseline.runs}
-    pairs = [(run.get("val_mae"), theirs[run["seed"]]) for run in group.runs if run["seed"] in theirs]
+    pairs: list[tuple[Any, Any]] = [
+        (run.get("val_mae"), theirs[run["seed"]]) for run in group.runs if run["seed"] in theirs
+    ]
     if len(pairs) != 1 or not all(map(finite, pairs[0])):
         return None
     return pairs[0][0] - pairs[0][1], None
@@ -46,7 +50,7 @@ def difference(group: Group, baseline: Group | None) -> str:
         return "baseline"
     found = apart(group, baseline)
     if found is None:
-        return "–"
+        return "-"
     size, half = found
     return f"{size:+.4f}" + ("" if half is None else f" ± {number(half)}")
 
@@ -54,5 +58,5 @@ def difference(group: Group, baseline: Group | None) -> str:
 def milliseconds(value: float | None) -> str:
     """Three digits, a dash where there is none."""
     if value is None:
-        return "–"
+        return "-"
     return f"{value:.3g}" if value < 999.5 else f"{value:,.0f}"

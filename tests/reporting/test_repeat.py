@@ -21,7 +21,11 @@ ASKED = [
     ["strategy=qr_md", "embedding@embeddings.item=full", "combine=sum"],
     ["training.optimizer=adam", "training.optimizer_settings.beta_1=0.8", "training.schedule.kind=cosine"],
     ["dataset=table", "dataset.path='my ratings, all.csv'", "dataset.columns.user=who"],
-    ["dataset.split.kind=time", "dataset.split.validation_fraction=0.1", "training.early_stopping.patience=2"],
+    [
+        "dataset.split.kind=time",
+        "dataset.split.validation_fraction=0.1",
+        "training.early_stopping.patience=2",
+    ],
     ["experiment=recipe_memory_efficient"],
     ["embedding_dim=32", "save_weights=true", "training.threads=3", "tracking.experiment=x"],
 ]
@@ -58,7 +62,9 @@ def test_settings_that_are_gone(changed: dict[str, object]) -> None:
     assert overrides({**compose([]).values, **changed}) is None
 
 
-@pytest.mark.parametrize("value", ["a b", "it's", "1e3", "true", "a,b", "a=b", "a\\b", "", "x", [1, "a b"], None])
+@pytest.mark.parametrize(
+    "value", ["a b", "it's", "1e3", "true", "a,b", "a=b", "a\\b", "", "x", [1, "a b"], None]
+)
 def test_texts_are_read_back(value: object) -> None:
     from hydra.core.override_parser.overrides_parser import OverridesParser
 

@@ -39,9 +39,9 @@ function data(set, rows) {
     base: base ? [base] : [],
     curves: over(set.curves, "epoch"),
     deciles: over(set.deciles, "decile"),
-    parts: few.filter((row) => row.parts).flatMap((row) => row.parts.map((bytes, place) => ({
+    parts: few.filter((row) => row.parts).flatMap((row) => row.parts.map((bytes, place, all) => ({
       name: row.name, bytes: row.bytes, part: report.parts[place], size: bytes, place,
-      share: bytes / row.bytes, text: size(bytes),
+      share: bytes / all.reduce((sum, one) => sum + one, 0), text: size(bytes),
     })).filter((part) => part.size)),
     sizes: few.flatMap((row) => [["to serve", row.bytes], ["optimizer", row.optimizer]]
       .filter(([, bytes]) => bytes)
@@ -63,17 +63,23 @@ function fitted(spec, width, rows) {
     if (node.legend && node.legend.columns) node.legend.columns = Math.max(2, Math.floor(width / 115));
   });
   if (out.facet) {
-    out.columns = Math.max(1, Math.min(rows.length, Math.floor((width - 55) / 185)));
-    out.spec.width = Math.floor((width - 62) / out.columns) - 22;
+    out.columns = Math.max(1, Math.min(4, rows.length, Math.floor((width - 60) / 145)));
+    out.spec.width = Math.min(320, Math.floor((width - 62) / out.columns) - 34);
+    out.spacing = 24;
+    out.facet.header.labelLimit = out.spec.width + 40;
+    if (width < 420) out.facet.header.labelFontSize = 10;
   } else if (out.hconcat) {
     const label = Math.min(230, longest * 7 + 12);
     if (width < 700) {
-      const names = Math.min(label, 130);
+      const names = Math.min(longest * 6.2 + 10, 190);
       out.vconcat = out.hconcat;
       delete out.hconcat;
       out.vconcat.forEach((part) => { part.width = width - names - 40; });
       out.vconcat[1].encoding.y.axis = { ...out.vconcat[0].encoding.y.axis };
-      each(out.vconcat, (node) => { if (node.labelLimit) node.labelLimit = names; });
+      each(out.vconcat, (node) => {
+        if (node.labelLimit) Object.assign(node, { labelLimit: names, labelFontSize: 10 });
+        if (node.legend && node.legend.columns) node.legend.columns = 2;
+      });
     } else {
       const room = width - label - 75;
       out.hconcat[0].width = Math.floor(room * 0.55);
