@@ -72,6 +72,7 @@ def _row(group: Mapping[str, Any]) -> dict[str, Any]:
         "parts": [group["bytes"][part] for part in BYTES] if group["bytes"] else None,
         "n": len(group["seeds"]), "front": group["pareto"], "base": group["baseline"], "rank": shown["rank"],
         "memory": shown["memory"], "smaller": shown["ratio"], "error": shown["mae"], "delta": shown["delta"],
-        "time": shown["step"], "seeds": ", ".join(map(str, group["seeds"])), "settings": shown["settings"] or "defaults",
+        "time": shown["step"], "seeds": ", ".join(map(str, group["seeds"])),
+        "settings": shown["settings"] or "defaults",
         "command": group["command"] or "not with the settings of today",
     }  # fmt: skip

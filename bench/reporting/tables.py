@@ -46,7 +46,8 @@ def table(report: Report) -> str:
     statistics = [f"{name}_{kind}" for name in METRICS for kind in ("mean", "sd", "low", "high")]
     columns = [
         "set", "dataset", "model", "name", "strategy", "method", "budget", "seeds",
-        "embedding_bytes", "compression_ratio", "params_embedding", "optimizer_bytes", *(f"bytes_{part}" for part in BYTES), *statistics,
+        "embedding_bytes", "compression_ratio", "params_embedding",
+        "optimizer_bytes", *(f"bytes_{part}" for part in BYTES), *statistics,
         "pareto", "knee", "baseline", "delta_mae", "delta_mae_low", "delta_mae_high", "p_value", "command",
     ]  # fmt: skip
     text = io.StringIO()
