@@ -1,8 +1,8 @@
 """The plots of a section: one Vega-Lite specification each, for the page and for files.
 
 A specification names its data (``groups``, ``front``, ``curves``, ...), which ``rows.data`` gives: the page can then
-show part of it. Shapes and colours belong to methods; colours are Okabe and Ito's (2008), which the colour-blind can tell
-apart, and shapes tell methods apart without any.
+show part of it. Shapes and colours belong to methods; colours are Okabe and Ito's (2008), which the colour-blind can
+tell apart, and shapes tell methods apart without any.
 """
 
 from __future__ import annotations
