@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import traceback
@@ -62,8 +63,8 @@ def _report(asked: Request) -> int:
 
     files.prepare(asked.folder)
     with ThreadPoolExecutor(1) as beside:
-        # while MLflow is imported, in a process of its own
-        libraries = beside.submit(_libraries)
+        # while the runs are read and compared
+        libraries = beside.submit(_drawing)
         runs = _runs(asked, target)
         from bench.reporting import contents
 
@@ -79,9 +80,12 @@ def _report(asked: Request) -> int:
     return 0
 
 
-def _libraries() -> str:
+def _drawing() -> str:
+    """Makes ready what draws: a second of imports, and one until vl-convert has drawn its first plot."""
     from bench.reporting import render
 
+    importlib.import_module("bench.reporting.plots")
+    render.warm_up()
     return render.libraries()
 
 

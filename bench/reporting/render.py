@@ -54,6 +54,12 @@ def pictures(
     return svg, png
 
 
+def warm_up() -> None:
+    """Has vl-convert load Vega, which the first plot waits for."""
+    spec = {"data": {"values": [{"a": 1}]}, "mark": "point", "encoding": {"x": {"field": "a"}}}
+    vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
+
+
 def libraries() -> str:
     """JavaScript that defines ``vegaEmbed`` and ``vega``; from the cache where it has been made before."""
     path = _cache() / f"vega-lite-{VEGA_LITE}-vl-convert-{version('vl-convert-python')}.js"
