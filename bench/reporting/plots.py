@@ -33,6 +33,9 @@ SHAPES = (
 PARTS = ("#0b3c5d", "#d98200", "#7fb7d6", "#b6a6d8", "#d9d9d9")
 """Of ``BYTES``, from dark to light, so that neighbours differ in grayscale too."""
 
+LABEL = 320
+"""Longest name beside a bar, in pixels."""
+
 MANY = 80
 """Groups beyond which marks are smaller."""
 
@@ -269,7 +272,12 @@ def _parameters_memory(rows: dict[str, list[dict[str, Any]]]) -> Chart | None:
         )
         at = _widest_gap(ends, params)
         note = alt.InlineData(values=[{"params": at, "bytes": 4 * at}])
-        text = alt.Chart(note).mark_text(align="left", baseline="top", dx=8, dy=4, fontSize=11, color=GREY)
+        # beside the line, towards the middle of the plot
+        left = at < math.sqrt(low * high)
+        place = {"align": "left", "baseline": "top", "dx": 8, "dy": 4} if left else {
+            "align": "right", "baseline": "bottom", "dx": -8, "dy": -4
+        }  # fmt: skip
+        text = alt.Chart(note).mark_text(fontSize=11, color=GREY, **place)
         layers.insert(1, text.encode(x, y, text=alt.value("4 bytes a number")))
     return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
 
@@ -337,7 +345,7 @@ def _bytes(rows: dict[str, list[dict[str, Any]]]) -> Chart | None:
     if not rows["parts"]:
         return None
     order = alt.EncodingSortField(field="bytes", op="max", order="descending")
-    y = alt.Y("name:N", sort=order, title=None, axis=alt.Axis(labelLimit=230))
+    y = alt.Y("name:N", sort=order, title=None, axis=alt.Axis(labelLimit=LABEL))
     used = [part for part in BYTES if any(row["part"] == part for row in rows["parts"])]
     colours = [PARTS[BYTES.index(part)] for part in used]
     legend = alt.Legend(title=None, orient="bottom", columns=5)

@@ -47,7 +47,7 @@ def pictures(
         "offset": 14,
     }
     drawn["title"] = {"text": title, "subtitle": subtitle, "anchor": "start", **heading}
-    drawn["datasets"] = dict(rows)
+    drawn["datasets"] = {**drawn.get("datasets", {}), **rows}
     drawn["padding"] = 12
     svg: str = vl_convert.vegalite_to_svg(drawn, vl_version=VEGA_LITE)
     png: bytes = vl_convert.svg_to_png(svg, scale=SCALE)

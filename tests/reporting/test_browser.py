@@ -113,6 +113,8 @@ def test_filters(opened: Page) -> None:
     opened.page.wait_for_timeout(300)
     assert opened.shown() == ["md budget=0.05"] and opened.marks() == 1
     assert opened.page.locator("#set-1 tbody tr:visible .star").inner_text() == "★"
+    # what is no run stays: the line of four bytes a number
+    assert opened.page.locator("#set-1 figure[data-plot=parameters-memory] .mark-line path").count() == 1
     opened.picture("filtered", full_page=True)
     opened.page.select_option("select[name=dataset]", "synthetic")
     assert not opened.page.locator("#set-1").is_visible() and opened.page.locator("#set-2").is_visible()

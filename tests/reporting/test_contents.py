@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from typing import Any
 
 import pytest
@@ -162,9 +163,9 @@ def test_every_plot_has_its_data() -> None:
         "popularity",
         "bytes",
     ]
-    names = set(json.dumps(specs).split('"name": "')[1:])
-    used = {name.partition('"')[0] for name in names}
-    assert used >= {"groups", "front", "base", "curves", "deciles", "parts", "sizes"}
+    for spec in specs.values():
+        named = set(re.findall(r'"data": {"name": "([^"]+)"}', json.dumps(spec)))
+        assert named and named <= {*rows, *spec.get("datasets", {})}
     assert all(rows[name] for name in ("groups", "front", "base", "curves", "deciles", "parts", "sizes"))
     assert len(rows["curves"]) == 8 * 3 and len(rows["deciles"]) == 8 * 10
     assert all(

@@ -67,9 +67,12 @@ function fitted(spec, width, rows) {
     out.spec.width = Math.min(320, Math.floor((width - 62) / out.columns) - 34);
     out.spacing = 24;
     out.facet.header.labelLimit = out.spec.width + 40;
-    if (width < 420) out.facet.header.labelFontSize = 10;
+    if (width < 420) {
+      // a line a setting: a wide name would push the panels out of the page
+      Object.assign(out.facet.header, { labelFontSize: 10, labelExpr: "split(datum.label, ' ')", labelLimit: out.spec.width + 24 });
+    }
   } else if (out.hconcat) {
-    const label = Math.min(230, longest * 7 + 12);
+    const label = Math.min(width * 0.3, longest * 7 + 12);
     if (width < 700) {
       const names = Math.min(longest * 6.2 + 10, 190);
       out.vconcat = out.hconcat;
@@ -82,6 +85,7 @@ function fitted(spec, width, rows) {
       });
     } else {
       const room = width - label - 75;
+      each(out.hconcat, (node) => { if (node.labelLimit) node.labelLimit = label; });
       out.hconcat[0].width = Math.floor(room * 0.55);
       out.hconcat[1].width = Math.floor(room * 0.45);
     }
@@ -110,7 +114,8 @@ async function draw(figure) {
   if (!width || (drawn.has(figure) && drawn.get(figure).width === width)) return;
   drawn.set(figure, { width, view: null });
   const rows = visible(set);
-  const spec = { ...fitted(set.specs[figure.dataset.plot], width, set.rows), datasets: data(set, rows) };
+  const spec = fitted(set.specs[figure.dataset.plot], width, set.rows);
+  spec.datasets = { ...spec.datasets, ...data(set, rows) };
   const renderer = set.rows.length > MANY ? "canvas" : "svg";
   const { view } = await vegaEmbed(place, spec, { mode: "vega-lite", actions: false, renderer });
   view.addEventListener("click", (event, item) => { if (item && item.datum && item.datum.id) pick(set, item.datum.id); });
