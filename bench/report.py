@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _report(asked: Request) -> int:
     target = tracking.check(asked.tracking.uri, asked.tracking.experiment)
     if asked.format != "page":
-        print(_text(asked, _runs(asked, target)), end="")
+        print(_text(asked, _runs(asked, target)), end="", flush=True)
         return 0
     from bench.reporting import files
 

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from commands import Commands, Done
 
-from bench import results
+from bench import results, tracking
 from bench.report import main
 from bench.reporting import request
+from bench.tracking import history
 
 
 def database(folder: Path, runs: list[dict[str, Any]]) -> str:
@@ -192,6 +193,8 @@ def test_from_runs_in_mlflow(commands: Commands) -> None:
     sweep: Done = commands.small("-m", "strategy=full,qr", "training.epochs=2")
     assert sweep.code == 0, sweep.err
     assert "python -m bench.report" in sweep.out.splitlines()[-1]
+    target = tracking.check(f"sqlite:///{commands.cwd}/outputs/mlflow.db")
+    assert tracking.find_all(target) == history.read_all(target)  # of the file itself, and through MLflow
     report = commands.start(module="bench.report").wait()
     assert report.code == 0, report.err
     folder = commands.cwd / "outputs" / "report"

@@ -64,7 +64,6 @@ class Report:
         left_out: what of the runs is not shown, and why.
         runs: how many runs are in the groups.
         ci: how intervals are made.
-        tradeoff: what it was made from.
     """
 
     sections: list[Section]
@@ -73,7 +72,6 @@ class Report:
     left_out: list[str]
     runs: int
     ci: statistics.Kind
-    tradeoff: Tradeoff
 
     def values(self) -> dict[str, Any]:
         """As ``format=json`` and ``report.json`` have it."""
@@ -114,7 +112,6 @@ def build(results: Sequence[Result], ci: statistics.Kind = "t") -> Report:
         list(_left_out(results, found)),
         used,
         ci,
-        found,
     )
 
 

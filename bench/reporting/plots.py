@@ -274,7 +274,7 @@ def _parameters_memory(rows: dict[str, list[dict[str, Any]]]) -> Chart | None:
         note = alt.InlineData(values=[{"params": at, "bytes": 4 * at}])
         # beside the line, towards the middle of the plot
         left = at < math.sqrt(low * high)
-        place = {"align": "left", "baseline": "top", "dx": 8, "dy": 4} if left else {
+        place: dict[str, Any] = {"align": "left", "baseline": "top", "dx": 8, "dy": 4} if left else {
             "align": "right", "baseline": "bottom", "dx": -8, "dy": -4
         }  # fmt: skip
         text = alt.Chart(note).mark_text(fontSize=11, color=GREY, **place)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -156,7 +157,8 @@ def text(value: Any) -> str:
     plain = value and set(value) <= _PLAIN and value.lower() not in _WORDS and not _is_number(value)
     if plain:
         return value
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    # a backslash is one, unless a quote or the end follows
+    escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), value)
     return f"'{escaped}'"
 
 

@@ -231,14 +231,15 @@ def tradeoff(results: Iterable[Result], ci: statistics.Kind = "t") -> Tradeoff:
     unfinished: dict[Unfinished, str | None] = {}
     for number, result in enumerate(results):
         done = result["status"] in (Status.FINISHED, Status.SKIPPED)
-        if done and result.get("settings") and result.get("embeddings"):
+        lacks = _lacks(result)
+        if done and not lacks:
             key = result.get("fingerprint") or f"without fingerprint: {number}"
             finished.pop(key, None)
             finished[key] = result
             continue
         reason = " ".join(str(result.get("error") or "its result gives no reason").split())
         if done:
-            reason = "its result has no settings"
+            reason = f"its result has no {lacks}"
         missing = Unfinished(str(result["status"]), naming.name(result), result.get("seed"), reason)
         unfinished[missing] = result.get("fingerprint")
     return Tradeoff(
@@ -246,6 +247,15 @@ def tradeoff(results: Iterable[Result], ci: statistics.Kind = "t") -> Tradeoff:
         # what was tried again and then finished is not missing
         tuple(missing for missing, key in unfinished.items() if key not in finished),
     )
+
+
+def _lacks(result: Result) -> str | None:
+    """What a finished run must have to be in a group, and this one has not."""
+    if not (result.get("settings") and result.get("embeddings")):
+        return "settings"
+    sizes = [result.get(name) for name in ("embedding_bytes", "compression_ratio")]
+    known = all(isinstance(size, int | float) and statistics.finite(size) and size > 0 for size in sizes)
+    return None if known else "memory"
 
 
 def _common(run: Result, follow: Sequence[str] = ()) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def test_settings_that_are_gone(changed: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["a b", "it's", "1e3", "true", "a,b", "a=b", "a\\b", "", "x", [1, "a b"], None]
+    "value", ["a b", "it's", "1e3", "true", "a,b", "a=b", "a\\b", "a\\", "a\\'b", "", "x", [1, "a b"], None]
 )
 def test_texts_are_read_back(value: object) -> None:
     from hydra.core.override_parser.overrides_parser import OverridesParser
