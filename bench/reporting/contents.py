@@ -104,6 +104,12 @@ def build(results: Sequence[Result], ci: statistics.Kind = "t") -> Report:
     titles = showing.titles(found.sets)
     order = sorted(range(len(found.sets)), key=lambda i: -len(found.sets[i].groups))
     sections = [_section(f"set-{number}", titles[i], found.sets[i], ci) for number, i in enumerate(order, 1)]
+    methods = {group["method"] for section in sections for group in section.groups}
+    # the reference first, so that it looks alike in every report
+    places = {name: i for i, name in enumerate(sorted(methods, key=lambda name: (name != "full", name)))}
+    for section in sections:
+        for group in section.groups:
+            group["shown"]["place"] = places[group["method"]]
     used = sum(len(group.runs) for group in {id(g.runs): g for g in found.groups}.values())
     return Report(
         sections,

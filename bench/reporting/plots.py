@@ -121,10 +121,11 @@ def specifications(section: Section) -> dict[str, dict[str, Any]]:
 
 
 def _methods(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Colour and shape by method, the same in every plot of a section."""
-    names = sorted({row["method"] for row in rows})
-    colours = [COLOURS[i % len(COLOURS)] for i in range(len(names))]
-    shapes = [SHAPES[i % len(SHAPES)] for i in range(len(names))]
+    """Colour and shape by method, the same in every plot of a report."""
+    places = {row["method"]: row["place"] for row in rows}
+    names = sorted(places, key=lambda name: places[name])
+    colours = [COLOURS[places[name] % len(COLOURS)] for name in names]
+    shapes = [SHAPES[places[name] % len(SHAPES)] for name in names]
     legend = alt.Legend(title=None, orient="bottom", columns=4, symbolSize=90, symbolStrokeWidth=1.8)
     scale = alt.Scale(domain=names, range=colours)
     return {
@@ -148,6 +149,7 @@ _TOOLTIP = [
 ]
 
 
+_STEP = "training step, ms (median of a run, mean over seeds)"
 _ERROR = "MAE on rows held out"
 
 
@@ -162,16 +164,32 @@ def _error_axis(rows: Sequence[Mapping[str, Any]]) -> alt.Y:
     return alt.Y("mae:Q", title=_ERROR, scale=alt.Scale(domain=[low, high], nice=False, zero=False))
 
 
+def _powers(low: float, high: float, most: int, unit: float = 1.0) -> list[float]:
+    """Places for labels on a log axis: powers of two, quarters between them where these are too few."""
+    first, last = math.floor(math.log2(low / unit)), math.ceil(math.log2(high / unit))
+
+    def within(step: int, parts: Sequence[float]) -> list[float]:
+        every = [
+            unit * part * 2.0**power
+            for power in range(first, last + 1)
+            if power % step == 0
+            for part in parts
+        ]
+        return [value for value in every if low <= value <= high]
+
+    finer = [
+        ticks
+        for parts in ((1,), (1, 1.5), (1, 1.25, 1.5, 1.75))
+        if 3 <= len(ticks := within(1, parts)) <= most
+    ]
+    coarser = [ticks for step in range(2, 60) if 2 <= len(ticks := within(step, (1,))) <= most]
+    eighths = [1 + i / 8 for i in range(8)]
+    return next(iter([*finer, *coarser]), within(1, eighths)) or [math.sqrt(low * high)]
+
+
 def _byte_axis(values: Sequence[float], title: str, channel: Any, field: str, most: int = 8) -> Any:
     low, high = min(values) / 1.15, max(values) * 1.15
-    step = 1
-    while True:
-        first, last = math.ceil(math.log2(low)), math.floor(math.log2(high))
-        ticks = [2**power for power in range(first, last + 1) if power % step == 0]
-        if len(ticks) <= most:
-            break
-        step += 1
-    axis = alt.Axis(values=ticks or [min(values)], labelExpr=_BYTES_LABEL, title=title)
+    axis = alt.Axis(values=_powers(low, high, most), labelExpr=_BYTES_LABEL, title=title)
     return channel(
         f"{field}:Q", axis=axis, scale=alt.Scale(type="log", base=2, domain=[low, high], nice=False)
     )
@@ -187,11 +205,12 @@ def _named(name: str) -> alt.NamedData:
 
 def _against_error(rows: dict[str, list[dict[str, Any]]], x: Any, field: str) -> Chart:
     shown = [row for row in rows["groups"] if row["mae"] is not None and row[field] is not None]
-    y = _error_axis(shown)
+    y = _error_axis([*shown, *(row for row in rows["base"] if row["mae"] is not None)])
     present = f"isValid(datum.mae) && isValid(datum.{field})"
+    stroke = _methods(rows["groups"])["stroke"]
     bars = (
         alt.Chart(_named("groups")).mark_rule(strokeWidth=1.4, clip=True)
-        .encode(x, alt.Y("lo:Q", title=_ERROR), alt.Y2("hi:Q", title=_ERROR), stroke=_methods(rows["groups"])["stroke"])
+        .encode(x, alt.Y("lo:Q", title=_ERROR), alt.Y2("hi:Q", title=_ERROR), stroke=stroke)
         .transform_filter(f"isValid(datum.lo) && {present}")
     )  # fmt: skip
     marks = (
@@ -200,7 +219,7 @@ def _against_error(rows: dict[str, list[dict[str, Any]]], x: Any, field: str) ->
         .transform_filter(present)
     )  # fmt: skip
     rule = (
-        alt.Chart(_named("base")).mark_rule(strokeDash=[5, 4], color=GREY)
+        alt.Chart(_named("base")).mark_rule(strokeDash=[5, 4], color=GREY, clip=True)
         .encode(y).transform_filter("isValid(datum.mae)")
     )  # fmt: skip
     label = (
@@ -209,6 +228,13 @@ def _against_error(rows: dict[str, list[dict[str, Any]]], x: Any, field: str) ->
         .encode(y, x=alt.value(0), text=alt.value("full tables")).transform_filter("isValid(datum.mae)")
     )  # fmt: skip
     layers: list[Any] = [rule, label, bars, marks]
+    if field == "step":
+        across = (
+            alt.Chart(_named("groups")).mark_rule(strokeWidth=1.4, clip=True)
+            .encode(alt.X("fast:Q", title=_STEP), y, alt.X2("slow:Q", title=_STEP), stroke=stroke)
+            .transform_filter(f"isValid(datum.fast) && {present}")
+        )  # fmt: skip
+        layers.insert(3, across)
     if field == "bytes":
         front = (
             alt.Chart(_named("front")).mark_line(interpolate="step-after", color=FRONT, strokeWidth=1.2)
@@ -229,16 +255,15 @@ def _time_error(rows: dict[str, list[dict[str, Any]]]) -> Chart | None:
     shown = [row["step"] for row in rows["groups"] if row["mae"] is not None and row["step"] is not None]
     if not shown:
         return None
-    title = "training step, ms (median of a run, mean over seeds)"
     low, high = min(shown), max(shown)
     if high / low > 8:
         scale = alt.Scale(type="log", domain=[low / 1.15, high * 1.15], nice=False)
         ticks = [
             m * 10.0**e for e in range(-4, 6) for m in (1, 2, 5) if low / 1.15 <= m * 10.0**e <= high * 1.15
         ]
-        axis = alt.Axis(values=ticks, title=title, format="~r")
+        axis = alt.Axis(values=ticks, title=_STEP, format="~r")
     else:
-        scale, axis = alt.Scale(domain=[0, high * 1.08], nice=False), alt.Axis(title=title, tickCount=6)
+        scale, axis = alt.Scale(domain=[0, high * 1.08], nice=False), alt.Axis(title=_STEP, tickCount=6)
     return _against_error(rows, alt.X("step:Q", scale=scale, axis=axis), "step")
 
 
@@ -248,15 +273,9 @@ def _parameters_memory(rows: dict[str, list[dict[str, Any]]]) -> Chart | None:
         return None
     params, sizes = [row["params"] for row in shown], [row["bytes"] for row in shown]
     low, high = min(params) / 1.2, max(params) * 1.2
-    step = 1
-    while True:
-        powers = range(math.ceil(math.log2(low / 1000)), math.floor(math.log2(high / 1000)) + 1)
-        ticks = [1000 * 2.0**power for power in powers if power % step == 0]
-        if len(ticks) <= 8:
-            break
-        step += 1
+    ticks = _powers(low, high, 8, 1000)
     x_scale = alt.Scale(type="log", base=2, domain=[low, high], nice=False)
-    axis = alt.Axis(values=ticks or [params[0]], title="trainable numbers of the embeddings", format=".3~s")
+    axis = alt.Axis(values=ticks, title="trainable numbers of the embeddings", format=".3~s")
     x = alt.X("params:Q", scale=x_scale, axis=axis)
     y = _byte_axis([*sizes], "memory to serve them", alt.Y, "bytes", 7)
     bottom, top = min(sizes) / 1.15, max(sizes) * 1.15

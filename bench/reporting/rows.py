@@ -71,6 +71,7 @@ def _row(group: Mapping[str, Any]) -> dict[str, Any]:
         "params": group["params_embedding"], "optimizer": group["optimizer_bytes"],
         "parts": [group["bytes"][part] for part in BYTES] if group["bytes"] else None,
         "n": len(group["seeds"]), "front": group["pareto"], "base": group["baseline"], "rank": shown["rank"],
+        "place": shown["place"],
         "memory": shown["memory"], "smaller": shown["ratio"], "error": shown["mae"], "delta": shown["delta"],
         "time": shown["step"], "seeds": ", ".join(map(str, group["seeds"])),
         "settings": shown["settings"] or "defaults",

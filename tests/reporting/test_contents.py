@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 from typing import Any
 
@@ -13,7 +14,7 @@ from made import made, sixty
 
 from bench.reporting import contents, tables
 from bench.reporting.contents import BYTES, Report, filtered
-from bench.reporting.plots import specifications
+from bench.reporting.plots import _powers, specifications
 from bench.reporting.rows import data
 
 CONTRACT = {
@@ -192,6 +193,15 @@ def test_plot_without_data_is_left_out(run: dict[str, Any], missing: set[str]) -
     assert set(specifications(section)) == every - missing
 
 
+def test_baseline_is_in_the_frame_without_a_step_time() -> None:
+    slow = {"processor": "q", "threads": 2, "jobs": 1, "gpu": None}
+    section = report(made(environment=slow), *seeds("qr", 0.80, 0.1), made("md", 0, 0.81, 0.1)).sections[0]
+    assert not section.groups[0]["step_time_comparable"]
+    spec = specifications(section)["time-error"]
+    low, high = next(layer["encoding"]["y"]["scale"]["domain"] for layer in spec["layer"])
+    assert low < 0.7 < 0.81 < high
+
+
 def test_wide_bars_do_not_squeeze_the_marks() -> None:
     wide = [made("qr", 0, 0.60, 0.1), made("qr", 1, 0.80, 0.1)]  # t is 12.7 at one degree of freedom
     section = report(*seeds("full", 0.70), *wide).sections[0]
@@ -200,6 +210,28 @@ def test_wide_bars_do_not_squeeze_the_marks() -> None:
     marks = [layer for layer in spec["layer"] if layer["mark"]["type"] == "point"]
     low, high = marks[0]["encoding"]["y"]["scale"]["domain"]
     assert high - low < 0.05
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (100, 1000, [128, 256, 512]),
+        (180, 290, [192, 224, 256]),
+        (100, 1e6, [256, 1024, 4096, 16384, 65536, 262144]),
+        (1e3, 1e10, [2**power for power in range(12, 34, 3)]),
+        (1000, 1010, [math.sqrt(1010000)]),
+    ],
+)
+def test_labels_of_bytes(low: float, high: float, expected: list[float]) -> None:
+    assert _powers(low, high, 8) == pytest.approx(expected)
+
+
+def test_methods_look_alike_in_all_sets() -> None:
+    found = report(
+        made(), made("qr"), made("md"), made("qr", dataset="movielens_1m"), made("md", dataset="movielens_1m")
+    )
+    places = [{row["method"]: row["place"] for row in data(section)["groups"]} for section in found.sections]
+    assert places == [{"full": 0, "md": 1, "qr": 2}, {"md": 1, "qr": 2}]
 
 
 # Tables
