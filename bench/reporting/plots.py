@@ -30,7 +30,7 @@ SHAPES = (
     "triangle-right",
     "triangle-left",
 )
-PARTS = ("#0b3c5d", "#d98200", "#7fb7d6", "#b6a6d8", "#d9d9d9")
+PARTS = ("#0b3c5d", "#b85c00", "#6aa9cf", "#cfc3ec", "#ebebeb")
 """Of ``BYTES``, from dark to light, so that neighbours differ in grayscale too."""
 
 LABEL = 320
