@@ -6,7 +6,7 @@ PORT   ?= 5000
 URI    ?= sqlite:///outputs/mlflow.db
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format speed ui lock clean
+.PHONY: help run report test lint format speed ui lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,9 +14,12 @@ help: ## show this list
 run: $(VENV)/installed ## one run: quotient-remainder, 120 buckets, on the embedded data set
 	$(BIN)/python -m bench.run strategy=qr num_buckets=120
 
+report: $(VENV)/installed ## page, plots and tables of all runs, in outputs/report (URI=)
+	$(BIN)/python -m bench.report tracking.uri=$(URI)
+
 test: $(VENV)/installed ## the fast tests
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
-		-m "not slow and not movielens and not network and not cluster and not server"
+		-m "not slow and not movielens and not network and not cluster and not server and not browser"
 
 lint: $(VENV)/installed ## style and types
 	$(BIN)/ruff check .

@@ -41,6 +41,9 @@ from bench.usage import usage
 
 _SWEEP = "hydra.mode=MULTIRUN"
 
+URI, EXPERIMENT = "sqlite:///outputs/mlflow.db", "embedding-compression"
+"""Where runs are logged unless a setting says otherwise; the defaults of ``conf/tracking/mlflow.yaml``."""
+
 SWEEP_CONFIG = "multirun.yaml"
 """What Hydra writes into a sweep's folder before its first run."""
 
@@ -284,11 +287,20 @@ def report(outcomes: Mapping[int, Outcome], ranked: bool = True) -> int:
     ]
     if ranked and len(trained) > 1:
         tradeoff.show(tradeoff.tradeoff(trained))
+        print(f"\nplots and a page of all runs: {_report_command(trained[-1])}")
     failed = sorted(number for number, outcome in outcomes.items() if outcome.status == "failed")
     if not failed:
         return 0
     listed = "; ".join(f"{number} ({' '.join(outcomes[number].overrides)})" for number in failed)
     return _fail(f"{len(failed)} of {len(outcomes)} runs failed: {listed}; the others are kept", 1)
+
+
+def _report_command(result: Mapping[str, Any]) -> str:
+    """What shows this run and all others that are logged where it is."""
+    tracking = (result.get("settings") or {}).get("tracking") or {}
+    usual = {"uri": os.environ.get("MLFLOW_TRACKING_URI") or URI, "experiment": EXPERIMENT}
+    given = [f"tracking.{name}={value}" for name, value in tracking.items() if value != usual.get(name)]
+    return shlex.join(["python", "-m", "bench.report", *given])
 
 
 @dataclass

@@ -33,7 +33,7 @@ NOT_DECIDING = (
 
 OTHER_CODE = (
     "command", "jobs", "usage", "sweeps", "tradeoff",
-    "tracking", "track", "report", "export", "results",
+    "tracking", "track", "report", "reporting", "export", "results",
 )  # fmt: skip
 """Modules and packages of ``bench`` that start runs, or send, show or convert results. All others count as deciding."""
 

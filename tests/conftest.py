@@ -31,6 +31,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(f"no {_movielens()}: put the MovieLens 1M archive into BENCH_DATA_DIR")
     if item.get_closest_marker("network") and not _package_index():
         pytest.skip("pip reaches no package index")
+    if item.get_closest_marker("browser"):
+        if not Path("/usr/bin/chromium").exists():
+            pytest.skip("no /usr/bin/chromium: apt-get install chromium")
+        if _missing(["playwright"]):
+            pytest.skip('no playwright: pip install -e ".[browser]"')
     for name in SCALING:
         if item.get_closest_marker(name) and (missing := _missing(SCALING[name])):
             pytest.skip(f"no {', '.join(missing)}: pip install -r requirements-scaling.lock")

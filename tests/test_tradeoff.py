@@ -202,6 +202,7 @@ def test_failed_and_refused_runs_are_kept_apart() -> None:
         result("qr", status="refused", error="budget=0.01: too small", budget=0.01, fingerprint="x"),
         result(seed=2, status="failed", error="no space", fingerprint="again"),
         result(seed=2, fingerprint="again"), {"status": "failed", "error": None}, {"status": "finished"},
+        result(seed=5, embedding_bytes=None), result(seed=6, compression_ratio=float("nan")),
     ]  # fmt: skip
     found = tradeoff(runs)
     assert only(found).seeds == [0, 2]
@@ -210,6 +211,8 @@ def test_failed_and_refused_runs_are_kept_apart() -> None:
         ("refused", "qr budget=0.01", 0, "budget=0.01: too small"),
         ("failed", "a run", None, "its result gives no reason"),
         ("finished", "a run", None, "its result has no settings"),
+        ("finished", "full", 5, "its result has no memory"),
+        ("finished", "full", 6, "its result has no memory"),
     ]
     assert "1 refused: qr budget=0.01, seed 0: budget=0.01: too small\n" in printed(found)
 

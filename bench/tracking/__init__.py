@@ -16,6 +16,7 @@ calls the functions of ``store``: ``warm_up`` and ``start`` return at once. What
 
 from bench.tracking.content import run_name
 from bench.tracking.finished import find_finished
+from bench.tracking.history import find_all
 from bench.tracking.lease import claim
 from bench.tracking.run import Run, Taken, log_result, prepare, shared, start, warm_up
 from bench.tracking.store import MODEL_SUMMARY
@@ -29,6 +30,7 @@ __all__ = [
     "TrackingError",
     "check",
     "claim",
+    "find_all",
     "find_finished",
     "log_result",
     "prepare",

@@ -65,7 +65,7 @@ class Found:
     taken: str | None = None
 
 
-def _said_in_a_line(call: Callable[Concatenate[Target, P], T]) -> Callable[Concatenate[Target, P], T]:
+def said_in_a_line(call: Callable[Concatenate[Target, P], T]) -> Callable[Concatenate[Target, P], T]:
     """Turns whatever MLflow, SQLAlchemy, requests or a driver raise into a BenchError."""
 
     @functools.wraps(call)
@@ -99,14 +99,14 @@ def exclusive(target: Target) -> Iterator[None]:
         yield
 
 
-@_said_in_a_line
+@said_in_a_line
 def prepare(target: Target) -> None:
     """Makes the store and the experiment where they are missing, which takes seconds the first time."""
-    with _client(target) as client:
+    with client_of(target) as client:
         _experiment(target, client)
 
 
-@_said_in_a_line
+@said_in_a_line
 def import_mlflow(target: Target) -> None:
     """Imports what logging to ``target`` takes."""
     # the user's own choice stands before ours
@@ -125,12 +125,12 @@ def import_mlflow(target: Target) -> None:
         importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
 
 
-@_said_in_a_line
+@said_in_a_line
 def open_run(
     target: Target, name: str, tags: Mapping[str, str], params: Mapping[str, str], run_id: str | None
 ) -> Opened:
     """Creates a run that is RUNNING, or takes up the one called ``run_id`` where the store knows it."""
-    with _client(target) as client:
+    with client_of(target) as client:
         entities = importlib.import_module("mlflow.entities")
         experiment = _experiment(target, client)
         opened = _known(client, run_id) if run_id else None
@@ -150,10 +150,10 @@ def open_run(
     return opened
 
 
-@_said_in_a_line
+@said_in_a_line
 def log_result(target: Target, run_id: str, result: Mapping[str, Any], folder: Path) -> None:
     """Logs a result that lies in ``folder``, and ends the run."""
-    with tempfile.TemporaryDirectory() as staged, _client(target, alone=False) as client:
+    with tempfile.TemporaryDirectory() as staged, client_of(target, alone=False) as client:
         _stage(result, folder, Path(staged))
         client.log_artifacts(run_id, staged)
         if (folder / results.WEIGHTS).exists():
@@ -162,17 +162,17 @@ def log_result(target: Target, run_id: str, result: Mapping[str, Any], folder: P
     now = int(time.time() * 1000)
     items = [entities.Metric(name, value, now, step) for name, value, step in content.metrics(result)]
     tags = [entities.RunTag(name, value) for name, value in content.result_tags(result).items()]
-    with _client(target) as client:
+    with client_of(target) as client:
         for at in range(0, max(len(items), 1), BATCH_METRICS):
             client.log_batch(run_id, metrics=items[at : at + BATCH_METRICS], tags=tags)
     # the last thing written: a run that is FINISHED has everything
     end_run(target, run_id, "FINISHED" if result["status"] == results.Status.FINISHED else "FAILED")
 
 
-@_said_in_a_line
+@said_in_a_line
 def end_run(target: Target, run_id: str, status: str) -> None:
     """Marks a run as ``FINISHED``, ``FAILED`` or ``KILLED``."""
-    with _client(target) as client:
+    with client_of(target) as client:
         client.set_terminated(run_id, status)
     _open.pop(run_id, None)
 
@@ -185,10 +185,10 @@ def end_all(status: str, opened_by: int | None = None) -> None:
                 end_run(target, run_id, status)
 
 
-@_said_in_a_line
+@said_in_a_line
 def find_result(target: Target, fingerprint: str, folder: Path) -> Found:
     """The result of the latest finished run with this fingerprint; its weights, if it saved any, in ``folder``."""
-    with _client(target) as client:
+    with client_of(target) as client:
         experiment = client.get_experiment_by_name(target.experiment)
         if experiment is None:
             return Found(None)
@@ -221,10 +221,10 @@ def find_result(target: Target, fingerprint: str, folder: Path) -> Found:
     return Found(None, tuple(unreadable), taken)
 
 
-@_said_in_a_line
+@said_in_a_line
 def find_sent(target: Target, run_id: str | None, fingerprint: str | None) -> str | None:
     """The run that has a result already: the one of that id, or a finished one with this fingerprint."""
-    with _client(target) as client:
+    with client_of(target) as client:
         known = _known(client, run_id) if run_id else None
         if known is not None:
             return known.run_id if known.complete else None
@@ -277,12 +277,12 @@ def _beat() -> None:
     while True:
         time.sleep(lease.HEARTBEAT_SECONDS)
         for run_id, (target, _) in list(_open.items()):
-            with contextlib.suppress(Exception), _client(target) as client:  # the next one may get through
+            with contextlib.suppress(Exception), client_of(target) as client:  # the next one may get through
                 client.set_tag(run_id, lease.HEARTBEAT_TAG, str(time.time()))
 
 
 @contextlib.contextmanager
-def _client(target: Target, alone: bool = True) -> Iterator[Any]:
+def client_of(target: Target, alone: bool = True) -> Iterator[Any]:
     """MLflow's client; ``alone``, no other process uses a SQLite file meanwhile."""
     import_mlflow(target)
     if target.database is None and target.artifacts is not None:

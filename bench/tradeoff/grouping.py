@@ -17,7 +17,7 @@ from bench.tradeoff.statistics import Difference, Statistic
 
 Result = Mapping[str, Any]
 
-METRICS = ("val_mae", "val_rmse", "step_time_ms", "lookup_us")
+METRICS = ("val_mae", "val_rmse", "validation_mae", "step_time_ms", "lookup_us")
 """The numbers that a group has statistics of."""
 
 TIMES = ("step_time_ms", "lookup_us")
@@ -63,6 +63,7 @@ class Group:
         pareto: no group of the set has as few bytes and as small a mean error, and fewer or smaller.
         delta: val_mae minus the baseline's, paired by seed.
         p_value: of the difference, corrected over the groups of the set (Holm).
+        ci: how the intervals are made.
     """
 
     runs: tuple[Result, ...]
@@ -70,6 +71,7 @@ class Group:
     pareto: bool = False
     delta: Difference = field(default_factory=Difference)
     p_value: float | None = None
+    ci: statistics.Kind = "t"
 
     @property
     def seeds(self) -> list[int]:
@@ -135,7 +137,9 @@ class Group:
     @cached_property
     def statistics(self) -> dict[str, Statistic]:
         """By name, those of ``METRICS``; step times of different machines are not averaged."""
-        found = {name: statistics.statistic([run.get(name) for run in self.runs]) for name in METRICS}
+        found = {
+            name: statistics.statistic([run.get(name) for run in self.runs], self.ci) for name in METRICS
+        }
         if len(self.machines) > 1:
             found.update(dict.fromkeys(TIMES, Statistic(0)))
         return found
@@ -170,6 +174,7 @@ class Comparable:
     Attributes:
         settings: what they have in common, by dotted name; a seed that follows the run's is ``${seed}``.
         groups: from the most bytes to the fewest.
+        knee: the group at the knee of the front, see ``statistics.knee``.
         baseline: the group of full tables; where several are (of other widths or initial weights), that of
             ``strategy=full``, of the most bytes, of the most seeds.
     """
@@ -177,6 +182,23 @@ class Comparable:
     settings: dict[str, Any]
     groups: tuple[Group, ...]
     baseline: Group | None
+    knee: Group | None = None
+
+    @property
+    def full_bytes(self) -> float:
+        """What the set's uncompressed tables take; the most where groups have other widths."""
+        return max(group.embedding_bytes * group.compression_ratio for group in self.groups)
+
+    def hypervolume(self, strategy: str | None = None) -> float:
+        """Of the front, or of one strategy's groups: see ``statistics.hypervolume``.
+
+        The reference point is the set's: the bytes of the full tables, and its largest mean error.
+        """
+        errors = [mean for group in self.groups if (mean := group.statistics["val_mae"].mean) is not None]
+        if not errors:
+            return 0.0
+        own = [group for group in self.groups if strategy in (None, group.strategy)]
+        return statistics.hypervolume(_points(own), (self.full_bytes, max(errors)))
 
 
 @dataclass(frozen=True)
@@ -197,32 +219,43 @@ class Tradeoff:
         return [group for one in self.sets for group in one.groups]
 
 
-def tradeoff(results: Iterable[Result]) -> Tradeoff:
+def tradeoff(results: Iterable[Result], ci: statistics.Kind = "t") -> Tradeoff:
     """Groups results, and compares what may be compared.
 
     Args:
         results: as ``bench.results.read`` gives them. Of equal runs (equal fingerprint, or equal group and
             seed) the last one given counts.
+        ci: how intervals are made, see ``statistics.interval``.
     """
     finished: dict[str, Result] = {}
     unfinished: dict[Unfinished, str | None] = {}
     for number, result in enumerate(results):
         done = result["status"] in (Status.FINISHED, Status.SKIPPED)
-        if done and result.get("settings") and result.get("embeddings"):
+        lacks = _lacks(result)
+        if done and not lacks:
             key = result.get("fingerprint") or f"without fingerprint: {number}"
             finished.pop(key, None)
             finished[key] = result
             continue
         reason = " ".join(str(result.get("error") or "its result gives no reason").split())
         if done:
-            reason = "its result has no settings"
+            reason = f"its result has no {lacks}"
         missing = Unfinished(str(result["status"]), naming.name(result), result.get("seed"), reason)
         unfinished[missing] = result.get("fingerprint")
     return Tradeoff(
-        tuple(_compared(runs, follow) for runs, follow in _sets(list(finished.values()))),
+        tuple(_compared(runs, follow, ci) for runs, follow in _sets(list(finished.values()))),
         # what was tried again and then finished is not missing
         tuple(missing for missing, key in unfinished.items() if key not in finished),
     )
+
+
+def _lacks(result: Result) -> str | None:
+    """What a finished run must have to be in a group, and this one has not."""
+    if not (result.get("settings") and result.get("embeddings")):
+        return "settings"
+    sizes = [result.get(name) for name in ("embedding_bytes", "compression_ratio")]
+    known = all(isinstance(size, int | float) and statistics.finite(size) and size > 0 for size in sizes)
+    return None if known else "memory"
 
 
 def _common(run: Result, follow: Sequence[str] = ()) -> dict[str, Any]:
@@ -259,22 +292,32 @@ def _sets(runs: Sequence[Result]) -> list[tuple[list[Result], tuple[str, ...]]]:
     return sorted(found, key=lambda one: min(order[id(run)] for run in one[0]))
 
 
-def _compared(runs: Sequence[Result], follow: tuple[str, ...]) -> Comparable:
+def _compared(runs: Sequence[Result], follow: tuple[str, ...], ci: statistics.Kind) -> Comparable:
     by_key: dict[str, dict[int, Result]] = defaultdict(dict)
     for run in runs:
         by_key[_group_key(run, asked=bool(follow))][run["seed"]] = run
     members = [tuple(by_seed[seed] for seed in sorted(by_seed)) for by_seed in by_key.values()]
-    groups = sorted((Group(own, bool(follow)) for own in members), key=_by_size)
+    groups = sorted((Group(own, bool(follow), ci=ci) for own in members), key=_by_size)
     baseline = min((group for group in groups if group.baseline), key=_as_baseline, default=None)
     deltas = [_delta(group, baseline) for group in groups]
     p_values = statistics.holm([delta.p_value for delta in deltas])
-    front = statistics.pareto([(g.embedding_bytes, g.statistics["val_mae"].mean) for g in groups])
+    front = statistics.pareto(_points(groups))
     compared = tuple(
         replace(group, pareto=best, delta=delta, p_value=p_value)
         for group, best, delta, p_value in zip(groups, front, deltas, p_values, strict=True)
     )
-    chosen = None if baseline is None else compared[groups.index(baseline)]
-    return Comparable(_common(runs[0], follow), compared, chosen)
+    knee = statistics.knee(_points(groups))
+    return Comparable(
+        _common(runs[0], follow),
+        compared,
+        None if baseline is None else compared[groups.index(baseline)],
+        None if knee is None else compared[knee],
+    )
+
+
+def _points(groups: Iterable[Group]) -> list[tuple[float, float | None]]:
+    """Memory in bytes and mean error of each group."""
+    return [(group.embedding_bytes, group.statistics["val_mae"].mean) for group in groups]
 
 
 def _group_key(run: Result, asked: bool) -> str:
@@ -299,7 +342,7 @@ def _delta(group: Group, baseline: Group | None) -> Difference:
     pairs = [(mine[seed], theirs[seed]) for seed in mine if seed in theirs]
     if not all(statistics.finite(value) for pair in pairs for value in pair):
         return Difference()
-    return statistics.difference([value for value, _ in pairs], [value for _, value in pairs])
+    return statistics.difference([value for value, _ in pairs], [value for _, value in pairs], group.ci)
 
 
 def _by_size(group: Group) -> tuple[float, float, str]:

@@ -22,6 +22,9 @@ NAME_WIDTH = 30
 SIGNIFICANT = 0.05
 """P values below it, corrected, tell a group from the baseline."""
 
+KINDS = {"t": "Student's t", "bootstrap": "bootstrap percentiles"}
+"""What the kinds of intervals are called."""
+
 _WIDEST = 110  # characters of a note's line
 _WIDE = 96  # a narrower terminal has no room for the time of a lookup
 _TIMES = {"step_time_ms": "step ms", "lookup_us": "lookup us"}
@@ -35,8 +38,8 @@ def show(tradeoff: Tradeoff, file: IO[str] | None = None) -> None:
         file: where to print; None for standard output.
     """
     console = Console(file=file or sys.stdout, highlight=False, markup=False)
-    titles = _titles(tradeoff.sets)
-    for one, title in zip(tradeoff.sets, titles, strict=True):
+    headings = titles(tradeoff.sets)
+    for one, title in zip(tradeoff.sets, headings, strict=True):
         _print(console, [title])
         _table(console, one)
         _print(console, notes(one))
@@ -51,7 +54,7 @@ def _print(console: Console, texts: Iterable[str]) -> None:
         print(f"{'' if number else chr(10)}{folded}", file=console.file)
 
 
-def _titles(sets: Sequence[Comparable]) -> list[str]:
+def titles(sets: Sequence[Comparable]) -> list[str]:
     """Data set and model of each set, and what else tells it from the others."""
     named = ("dataset.name", "model.name")
     absent = object()
@@ -62,15 +65,15 @@ def _titles(sets: Sequence[Comparable]) -> list[str]:
         if name not in named
         and any(s.settings.get(name, absent) != sets[0].settings.get(name, absent) for s in sets)
     ]
-    titles = []
+    found = []
     for one in sets:
         own = one.settings
         # two data sets have settings of their own, which say no more than their names
         peers = [s for s in sets if all(s.settings.get(n) == own.get(n) for n in named)]
         telling = [n for n in varying if any(peer.settings.get(n) != own.get(n) for peer in peers)]
         words = [f"{name}={naming.text(own[name])}" for name in telling if name in own]
-        titles.append(", ".join([f"{own.get('dataset.name')}", f"model {own.get('model.name')}", *words]))
-    return titles
+        found.append(", ".join([f"{own.get('dataset.name')}", f"model {own.get('model.name')}", *words]))
+    return found
 
 
 def names(one: Comparable) -> list[str]:
@@ -172,7 +175,7 @@ def notes(one: Comparable) -> Iterator[str]:
         yield "*: Pareto front; no other run here needs less memory without more error."
     if several:
         seeds = f"{several[0]}" if len(several) == 1 else f"{several[0]} to {several[-1]}"
-        yield f"val MAE: mean ± half the 95 % confidence interval over {seeds} seeds (Student's t)."
+        yield f"val MAE: mean ± half the 95 % confidence interval over {seeds} seeds ({KINDS[one.groups[0].ci]})."
     else:
         yield "val MAE: one seed each, so without an interval; seed=0,1,2 gives one."
     if any(group.resplit for group in one.groups):
