@@ -19,7 +19,7 @@ CONTRACT = [
     "compile_s", "train_s", "eval_s", "data_s", "total_s", "lookup_us",
 ]  # fmt: skip
 
-ADDED = ("error", "model_bytes", "validation_mae", "validation_loss")
+ADDED = ("error", "parent_run_id", "model_bytes", "validation_mae", "validation_loss")
 
 VALUES = {
     "status": "finished",
