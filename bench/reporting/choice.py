@@ -127,15 +127,15 @@ def _told(pick: Group, one: Comparable, named: dict[int, str]) -> Iterator[str]:
     equal = [
         group
         for group in one.groups
-        if group is not one.baseline and group.p_value is not None and group.p_value >= SIGNIFICANT
+        if group is not one.baseline and group.delta.ci95 and group.delta.ci95[0] <= 0 <= group.delta.ci95[1]
         and one.baseline is not None and group.embedding_bytes < one.baseline.embedding_bytes
     ]  # fmt: skip
     if equal:
         least = min(equal, key=lambda group: group.embedding_bytes)
         if least is not pick:
             yield (
-                f"The smallest whose error {least.delta.n} seeds do not tell from that of full tables is "
-                f"{named[id(least)]}, which needs {_smaller(least, one)}."
+                "The smallest whose difference to full tables may be none, by its interval over "
+                f"{least.delta.n} seeds, is {named[id(least)]}, which needs {_smaller(least, one)}."
             )
     if len(pick.runs) == 1:
         yield "That is one seed: nothing can be told apart; seed=0,1,2,3,4 gives intervals."
