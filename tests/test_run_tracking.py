@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from commands import Done, client_of, logged_runs
 
+pytestmark = pytest.mark.slow  # in a process of its own it makes its own runs
+
 NUMBERS = (
     "params_total", "params_embedding", "embedding_bytes", "full_embedding_bytes", "compression_ratio",
     "optimizer_bytes", "peak_rss_bytes", "val_mae", "val_rmse", "val_loss", "train_loss",

@@ -77,7 +77,7 @@ def test_id_zero_has_no_fixed_place():
     assert len(places) > 40
 
 
-@pytest.mark.parametrize("degree", [1, 3])
+@pytest.mark.parametrize("degree", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_buckets_are_uniform(degree):
     size = 1000
     for seed in range(3):
@@ -97,6 +97,7 @@ def test_hashes_are_independent_of_each_other():
     assert 1e-4 < stats.chi2_contingency(table).pvalue < 1 - 1e-4
 
 
+@pytest.mark.slow
 def test_neighbouring_ids_are_independent():
     values = below(hashes(IDS, coefficients(1, seed=2), np), 40, np)[:, 0]
     pairs = np.bincount(values[:-1:2] * 40 + values[1::2], minlength=1600).reshape(40, 40)

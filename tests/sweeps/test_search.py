@@ -134,6 +134,7 @@ def test_refused_before_the_first_run(
     assert task.seen == [] and not Path("outputs").exists()
 
 
+@pytest.mark.slow
 def test_one_end_that_works_is_enough(capsys: pytest.CaptureFixture[str]) -> None:
     given = [*SEARCH, VALIDATION, "num_buckets=interval(1,301)", "training.learning_rate=interval(1e-3,1e-2)"]
     assert main(Task(), [*given, "hydra.sweeper.n_trials=1"], memory=sized) == 0

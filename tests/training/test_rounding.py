@@ -30,7 +30,10 @@ def on_grid(values):
     return np.abs(codes - np.rint(codes)) < 1e-4
 
 
-@pytest.mark.parametrize(("updates", "jit"), [("deferred", True), ("deferred", False), ("dense", True)])
+@pytest.mark.parametrize(
+    ("updates", "jit"),
+    [("deferred", True), pytest.param("deferred", False, marks=pytest.mark.slow), ("dense", True)],
+)
 def test_all_rows_that_were_read_end_on_the_grid(by_rows, updates, jit):  # noqa: F811
     data = interactions(400, 300, 200)
     # SGD moves no row that is not read. Were rows not rounded, few would be on the grid.
@@ -49,6 +52,7 @@ def test_all_rows_that_were_read_end_on_the_grid(by_rows, updates, jit):  # noqa
             assert on_grid(table).all()
 
 
+@pytest.mark.slow
 @both_ways
 def test_rounding_is_unbiased(by_rows, updates):  # noqa: F811
     data = interactions(4000, 600, 400)
@@ -70,6 +74,7 @@ def test_rounding_is_unbiased(by_rows, updates):  # noqa: F811
         assert np.mean(moved[part] > 0) == pytest.approx(up[part].mean(), abs=4 * 0.5 / part.sum() ** 0.5)
 
 
+@pytest.mark.slow
 @both_ways
 def test_equal_seeds_round_alike_and_others_do_not(by_rows, updates):  # noqa: F811
     data = interactions(300)
