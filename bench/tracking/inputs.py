@@ -79,5 +79,5 @@ def _source(dataset: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         return "http", {"url": without_password(str(dataset["url"]))}
     if dataset.get("path"):
         return "local", {"uri": str(dataset["path"])}
-    generated = {name: value for name, value in dataset.items() if name != "split"}
+    generated = {name: str(value) for name, value in dataset.items() if name != "split"}
     return "code", {"tags": {"mlflow.source.name": f"bench.data.{dataset.get('kind')}", **generated}}

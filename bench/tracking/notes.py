@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import results
+from bench.settings import without_password
 from bench.tracking import content
 
 TAG = "mlflow.note.content"
@@ -97,10 +98,11 @@ def of_run(result: Mapping[str, Any], folder: Path) -> str:
         for name in MAIN
         if result.get(name) is not None
     ]
-    said += [*_table(("", "", "unit"), numbers), ""] if numbers else []
+    said += [*_table(("metric", "value", "unit"), numbers), ""] if numbers else []
     overrides = content.overrides(folder)
     if overrides is not None:
-        said += ["Again:", "", *_code(["python", "-m", "bench.run", *overrides, "resume=false"])]
+        again = shlex.join(["python", "-m", "bench.run", *overrides, "resume=false"])
+        said += ["Again:", "", "```", without_password(again), "```"]
     return "\n".join(said)
 
 
@@ -117,10 +119,6 @@ def of_sweep(command: str, counts: Mapping[str, int], elsewhere: Sequence[str] =
     if elsewhere:
         said += [f"{len(elsewhere)} had finished before this sweep and stay where they are: `runs.csv`.", ""]
     return "\n".join([*said, "Again, or what is missing of it:", "", "```", command, "```"])
-
-
-def _code(words: Sequence[str]) -> list[str]:
-    return ["```", shlex.join(words), "```"]
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
