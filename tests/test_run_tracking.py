@@ -112,9 +112,9 @@ def test_sweep_logs_its_runs_where_it_is_told(client: Any, sweep: Done, good: Do
 def test_sweep_has_a_run_of_its_own_above_those_it_trained(client: Any, sweep: Done, good: Done) -> None:
     (own,) = sweep_runs(client)
     assert own.info.run_name == "strategy=full,qr seed=0,1" and own.info.status == "FINISHED"
-    assert own.data.tags["command"].startswith("python -m bench.run -m dataset.num_users=300 ")
-    counts = {name: own.data.metrics[name] for name in ("runs", "runs.finished", "runs.skipped")}
-    assert counts == {"runs": 4, "runs.finished": 4, "runs.skipped": 1}
+    assert own.data.tags["command"].startswith("python -m bench.run dataset.num_users=300 ")
+    counts = {name: own.data.tags[name] for name in ("runs", "runs.finished", "runs.skipped")}
+    assert counts == {"runs": "4", "runs.finished": "4", "runs.skipped": "1"}
     above = {run.info.run_id: run.data.tags.get("mlflow.parentRunId") for run in logged_runs(client)}
     trained = {result["run_id"] for result in sweep.results if result["status"] == "finished"}
     assert {run for run, parent in above.items() if parent == own.info.run_id} == trained

@@ -105,7 +105,7 @@ def test_killed_worker_costs_its_run_only(commands: Commands) -> None:
     statuses = sorted(run.info.status for run in logged_runs(client_of(done.cwd)))
     assert statuses == ["FINISHED", "FINISHED", "KILLED"]
     (own,) = sweep_runs(client_of(done.cwd))
-    assert own.info.status == "FAILED" and own.data.metrics["runs.failed"] == 1
+    assert own.info.status == "FAILED" and own.data.tags["runs.failed"] == "1"
 
 
 def _training(commands: Commands) -> list[Run]:
@@ -139,7 +139,7 @@ def test_interrupt_ends_the_running_and_keeps_the_finished(commands: Commands, w
     statuses = sorted(run.info.status for run in logged_runs(client_of(done.cwd)))
     assert statuses == ["FINISHED", "KILLED", "KILLED"]
     (own,) = sweep_runs(client_of(done.cwd))
-    assert own.info.status == "KILLED" and own.data.metrics["runs.missing"] == 3
+    assert own.info.status == "KILLED" and own.data.tags["runs.missing"] == "3"
 
 
 def test_kill_of_everything_then_the_same_command(commands: Commands) -> None:
@@ -160,7 +160,7 @@ def test_kill_of_everything_then_the_same_command(commands: Commands) -> None:
     assert len(finished) == len(set(finished)) == 6
     assert not [run for run in runs if run.info.status == "RUNNING"]
     (own,) = sweep_runs(client_of(done.cwd))  # of all three commands
-    assert own.info.status == "FINISHED" and own.data.metrics["runs.finished"] == 6
+    assert own.info.status == "FINISHED" and own.data.tags["runs.finished"] == "6"
     assert {run.data.tags["mlflow.parentRunId"] for run in runs} == {own.info.run_id}
     for path in commands.cwd.rglob("result.json"):
         result_in(path.parent)

@@ -132,7 +132,7 @@ def experiment_of(target: Target, client: Any) -> str:
         try:
             return str(
                 client.create_experiment(
-                    target.experiment, artifact_location=artifacts, tags={notes.TAG: notes.of_experiment()}
+                    target.experiment, artifact_location=artifacts, tags=notes.experiment_tags()
                 )
             )
         except refused:
@@ -144,6 +144,7 @@ def experiment_of(target: Target, client: Any) -> str:
             f"tracking.experiment={target.experiment}: deleted in MLflow; give another name, or restore it: "
             f"mlflow experiments restore --experiment-id {found.experiment_id}"
         )
-    if notes.TAG not in found.tags:  # an earlier version's; what a user wrote stays
-        client.set_experiment_tag(found.experiment_id, notes.TAG, notes.of_experiment())
+    for name, value in notes.experiment_tags().items():
+        if name not in found.tags:  # an earlier version's; what a user has changed stays
+            client.set_experiment_tag(found.experiment_id, name, value)
     return str(found.experiment_id)

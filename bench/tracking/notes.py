@@ -13,7 +13,7 @@ from typing import Any
 
 from bench import results
 from bench.settings import without_password
-from bench.tracking import content
+from bench.tracking import content, view
 
 TAG = "mlflow.note.content"
 """MLflow's tag of a description."""
@@ -50,15 +50,15 @@ METRICS: Mapping[str, tuple[str, str]] = {
 }
 """Unit and meaning of every metric."""
 
-OF_SWEEP: Mapping[str, tuple[str, str]] = {
-    "runs": ("runs", "that the sweep asks for"),
-    "runs.finished": ("runs", "that have numbers, of this command or an earlier one"),
-    "runs.skipped": ("runs", "of these: had finished before, and were not trained again"),
-    "runs.failed": ("runs", "that failed"),
-    "runs.refused": ("runs", "whose budget cannot be met"),
-    "runs.missing": ("runs", "that an interrupt left out"),
+OF_SWEEP: Mapping[str, str] = {
+    "runs": "runs that the sweep asks for",
+    "runs.finished": "those that have numbers, of this command or an earlier one",
+    "runs.skipped": "of these: had finished before, and were not trained again",
+    "runs.failed": "those that failed",
+    "runs.refused": "those whose budget cannot be met",
+    "runs.missing": "those that an interrupt left out",
 }
-"""Unit and meaning of the metrics of a sweep's own run."""
+"""Tags of a sweep's own run. As metrics they would stand among the charts of errors and bytes."""
 
 MAIN = (
     "val_mae", "val_rmse", "embedding_bytes", "compression_ratio", "params_embedding",
@@ -67,20 +67,25 @@ MAIN = (
 """The metrics in a run's description."""
 
 
+def experiment_tags() -> dict[str, str]:
+    """What an experiment is given once: its description, that its runs train models, and a saved view."""
+    kind = {"mlflow.experimentKind": "custom_model_development"}
+    return {TAG: of_experiment(), **kind, view.TAG: view.saved()}
+
+
 def of_experiment() -> str:
     """The description of an experiment: what its metrics mean, and their units."""
     return "\n".join(
         [
             "Compressed embedding tables of recommender models: memory, error and step time.",
             "",
-            "Runs of a sweep lie below the sweep's own run. For the trade-off, open the chart view and plot "
-            "`embedding_bytes` against `val_mae`.",
+            f"Runs of a sweep lie below the sweep's own run. For the trade-off, choose {view.NAME} under Views.",
             "",
             *_table(("metric", "unit", "meaning"), [(f"`{n}`", *said) for n, said in METRICS.items()]),
             "",
-            "Of a sweep's own run:",
+            "Tags of a sweep's own run:",
             "",
-            *_table(("metric", "unit", "meaning"), [(f"`{n}`", *said) for n, said in OF_SWEEP.items()]),
+            *_table(("tag", "meaning"), [(f"`{n}`", said) for n, said in OF_SWEEP.items()]),
         ]
     )
 
@@ -106,18 +111,23 @@ def of_run(result: Mapping[str, Any], folder: Path) -> str:
     return "\n".join(said)
 
 
-def of_sweep(command: str, counts: Mapping[str, int], elsewhere: Sequence[str] = ()) -> str:
+def of_sweep(
+    command: str, counts: Mapping[str, int], elsewhere: Sequence[str] = (), run_id: str | None = None
+) -> str:
     """The description of a sweep's own run.
 
     Args:
         command: repeats it, or goes on with it.
         counts: how many runs ended how, by the names of ``OF_SWEEP``.
         elsewhere: ids of runs that had finished under another sweep, or under none.
+        run_id: of the sweep's own run, for the search that finds those below it.
     """
     ended = ", ".join(f"{n} {name.removeprefix('runs.')}" for name, n in counts.items() if n and "." in name)
     said = [f"{counts.get('runs', 0)} runs: {ended or 'none has ended yet'}.", ""]
     if elsewhere:
         said += [f"{len(elsewhere)} had finished before this sweep and stay where they are: `runs.csv`.", ""]
+    if run_id:
+        said += [f"Only its runs, in any view: search `tags.mlflow.parentRunId = '{run_id}'`.", ""]
     return "\n".join([*said, "Again, or what is missing of it:", "", "```", command, "```"])
 
 

@@ -78,7 +78,7 @@ def open_sweep(target: Target, client: Any, experiment: str, sweep: Opening) -> 
             tags[lease.LEFTOVER_TAG], elsewhere = "its process is gone", False
         if found.info.status != "RUNNING":
             client.update_run(run_id, status="RUNNING", name=sweep.name)
-        _log(client, run_id, tags)
+        _tag(client, run_id, tags)
     if not elsewhere:  # else another command is at the same sweep, and marks the run if it should end early
         keep(target, run_id)
     _known[target, sweep.key] = run_id
@@ -130,7 +130,8 @@ def end_sweep(target: Target, sweep: Opening, status: str, runs: Sequence[Mappin
     }
     with connected(target) as client:
         elsewhere = _adopt(client, run_id, runs)
-        _log(client, run_id, {notes.TAG: notes.of_sweep(sweep.tags["command"], counts, elsewhere)}, counts)
+        said = {notes.TAG: notes.of_sweep(sweep.tags["command"], counts, elsewhere, run_id)}
+        _tag(client, run_id, {**said, **{name: str(count) for name, count in counts.items()}})
         client.set_terminated(run_id, status)
     forget(run_id)
     _known.pop((target, sweep.key), None)
@@ -190,13 +191,6 @@ def table(runs: Sequence[Mapping[str, Any]]) -> str:
     return text.getvalue()
 
 
-def _log(
-    client: Any, run_id: str, tags: Mapping[str, str], metrics: Mapping[str, float] | None = None
-) -> None:
+def _tag(client: Any, run_id: str, tags: Mapping[str, str]) -> None:
     entities = importlib.import_module("mlflow.entities")
-    now = int(time.time() * 1000)
-    client.log_batch(
-        run_id,
-        tags=[entities.RunTag(name, value) for name, value in tags.items()],
-        metrics=[entities.Metric(name, value, now, 0) for name, value in (metrics or {}).items()],
-    )
+    client.log_batch(run_id, tags=[entities.RunTag(name, value) for name, value in tags.items()])

@@ -1,10 +1,11 @@
 """What MLflow's pages say of an experiment, a run and a sweep."""
 
+import json
 import re
 from pathlib import Path
 
 from bench import results
-from bench.tracking import notes
+from bench.tracking import notes, view
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "results.md"
 
@@ -12,8 +13,9 @@ DOCS = Path(__file__).resolve().parents[2] / "docs" / "results.md"
 def test_every_metric_has_a_unit_and_a_meaning():
     assert set(notes.METRICS) == set(results.METRICS) - {"history"}
     text = notes.of_experiment()
-    for name, (unit, meaning) in {**notes.METRICS, **notes.OF_SWEEP}.items():
+    for name, (unit, meaning) in notes.METRICS.items():
         assert f"| `{name}` | {unit} | {meaning} |" in text
+    assert all(f"| `{name}` | {meaning} |" in text for name, meaning in notes.OF_SWEEP.items())
     assert len(text) <= 5000  # MLflow's limit of a tag in some stores
 
 
@@ -69,3 +71,13 @@ def test_a_sweep_says_how_its_runs_ended():
     assert text.startswith("3 runs: 2 finished, 1 failed.\n")
     assert "python -m bench.run -m seed=0,1" in text and "runs.csv" not in text
     assert "1 had finished before" in notes.of_sweep("c", {"runs": 1, "runs.finished": 1}, ["id"])
+
+
+def test_the_saved_view_plots_metrics_that_runs_have():
+    saved = json.loads(notes.experiment_tags()[view.TAG])
+    charts = json.loads(saved["state"])["compareRunCharts"]
+    axes = [(chart["xaxis"]["key"], chart["yaxis"]["key"]) for chart in charts if chart["type"] == "SCATTER"]
+    assert axes[0] == ("embedding_bytes", "val_mae") and {name for pair in axes for name in pair} <= set(
+        notes.METRICS
+    )
+    assert saved["name"] == "Trade-off" and len({chart["uuid"] for chart in charts}) == len(charts)
