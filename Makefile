@@ -16,7 +16,7 @@ run: $(VENV)/installed ## one run: quotient-remainder, 120 buckets, on the embed
 
 test: $(VENV)/installed ## the fast tests
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
-		-m "not slow and not movielens and not network and not cluster and not server"
+		-m "not slow and not movielens and not network and not cluster and not server and not browser"
 
 lint: $(VENV)/installed ## style and types
 	$(BIN)/ruff check .
@@ -32,6 +32,7 @@ speed: $(VENV)/installed ## the recipe as published against the harness, as rati
 
 ui: $(VENV)/installed ## MLflow's pages on http://127.0.0.1:5000 (PORT=, URI=)
 	@mkdir -p outputs
+	@echo "runs: http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning"
 	$(BIN)/mlflow ui --backend-store-uri $(URI) --host 127.0.0.1 --port $(PORT)
 
 lock: $(VENV)/installed ## take newer versions of the dependencies into requirements*.lock

@@ -58,7 +58,7 @@ def log_sweep(target: tracking.Target, folder: Path) -> None:
     columns = [{"type": "long", "name": name, "required": True} for name in ("user", "item")]
     schema = json.dumps({"mlflow_colspec": columns})
     profile = json.dumps({"num_rows": 1_000_209, "train_rows": 850_177})
-    data = tracking.Data("synthetic", "d" * 36, "code", source, schema, profile)
+    data = tracking.Data("synthetic", "0123456789ab", "code", source, schema, profile)
     rows = []
     for number, (strategy, budget, share, mae, seed) in enumerate(RUNS):
         overrides = [f"strategy={strategy}", *([f"budget={budget}"] if budget else []), f"seed={seed}"]

@@ -127,7 +127,7 @@ def test_runs_say_what_they_are(logged: Any, good: Done) -> None:
     assert f"| `embedding_bytes` | {good.result['embedding_bytes']:,} " in note
     assert "python -m bench.run dataset.num_users=300 " in note and "save_weights=true resume=false" in note
     (used,) = logged.inputs.dataset_inputs
-    assert used.dataset.name == "synthetic" and len(used.dataset.digest) == 36
+    assert used.dataset.name == "synthetic" and len(used.dataset.digest) == 12
     assert '"train_rows": 4250' in used.dataset.profile and '"user_vocabulary": 300' in used.dataset.profile
 
 

@@ -41,8 +41,8 @@ def run_name(
 ) -> str:
     """A name that tells runs apart: ``qr num_buckets=120 seed=0``.
 
-    It holds the strategy; the budget, or the sizes where none was asked for; what else was given; the seed. What does
-    not fit into ``NAME_LENGTH`` gives way from the end, but for the seed.
+    It holds the strategy; the budget, or the sizes where none was asked for or none is heeded; the seed; what else was
+    given. What does not fit into ``NAME_LENGTH`` gives way, the sizes and what was given last of them first.
 
     Args:
         strategy: the strategy's name.
@@ -54,18 +54,24 @@ def run_name(
     """
     settings = settings or {}
     budget = settings.get("budget")
+    if {used.get("method") for used in embeddings.values()} == {"full"}:
+        budget = None
     sizes = {} if budget is not None else _sizes(embeddings, settings.get("embeddings") or {})
     words = [f"budget={json.dumps(budget)}"] if budget is not None else [f"{n}={v}" for n, v in sizes.items()]
+    end = f" seed={seed}"
+    name = _with(strategy[: NAME_LENGTH - 20], words, NAME_LENGTH - len(end)) + end
     others = [word for word in (text.lstrip("+") for text in given) if not _is_named(word, sizes)]
-    words += sorted(
-        others, key=lambda word: word.startswith("dataset.")
-    )  # most alike among the runs of a table
-    name, end = strategy[: NAME_LENGTH - 20], f" seed={seed}"
-    for word in words:
-        if len(name) + 1 + len(word) + len(end) > NAME_LENGTH:
-            return f"{name}{MORE}{end}" if len(name) + len(MORE) + len(end) <= NAME_LENGTH else name + end
+    return _with(name, sorted(others, key=lambda word: word.startswith("dataset.")), NAME_LENGTH)
+
+
+def _with(name: str, words: Sequence[str], length: int) -> str:
+    """``name`` and as many of the words as fit, with ``MORE`` for the others where that fits too."""
+    for at, word in enumerate(words):
+        rest = len(MORE) if at + 1 < len(words) else 0
+        if len(name) + 1 + len(word) + rest > length:
+            return name + MORE if len(name) + len(MORE) <= length else name
         name += f" {word}"
-    return name + end
+    return name
 
 
 def _is_named(word: str, sizes: Mapping[str, str]) -> bool:

@@ -24,7 +24,7 @@ def interactions():
 
 def test_sizes_of_a_data_set():
     data = Data.of(interactions(), {"kind": "synthetic", "num_users": 7, "split": {"kind": "random"}})
-    assert (data.name, data.digest) == ("mine", "ab" * 18)
+    assert (data.name, data.digest) == ("mine", "ab" * 6)
     profile = json.loads(data.profile)
     assert profile["num_rows"] == 15
     assert [profile[f"{part}_rows"] for part in ("train", "validation", "evaluation")] == [10, 2, 3]
