@@ -35,6 +35,7 @@ speed: $(VENV)/installed ## the recipe as published against the harness, as rati
 
 ui: $(VENV)/installed ## MLflow's pages on http://127.0.0.1:5000 (PORT=, URI=)
 	@mkdir -p outputs
+	@echo "runs: http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning"
 	$(BIN)/mlflow ui --backend-store-uri $(URI) --host 127.0.0.1 --port $(PORT)
 
 lock: $(VENV)/installed ## take newer versions of the dependencies into requirements*.lock

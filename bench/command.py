@@ -35,7 +35,7 @@ from bench.config import Loader, Settings, check, explained
 from bench.config.composing import CONFIG_NAME, opened
 from bench.errors import BenchError, RequestError
 from bench.jobs import Job, Outcome, Task, line
-from bench.sweeps import cluster, space
+from bench.sweeps import cluster, logged, space
 from bench.sweeps.board import SweepBoard
 from bench.usage import usage
 
@@ -130,8 +130,7 @@ def _main(
     searching = sweep and space.asked_for(cfg)
     if searching:
         jobs = space.prepare(cfg, loader, checked, memory)
-    for job in [] if searching else jobs:
-        checked(job)
+    of_jobs = [] if searching else [checked(job) for job in jobs]
     if not sweep:
         check(cfg, cfg.hydra.runtime.choices, loader)
     engine = Hydra(task_name=name, config_loader=loader)
@@ -144,11 +143,13 @@ def _main(
     cluster.check(launcher, sweep)
     folder.claim()
     if sweep:
-        board = SweepBoard(jobs, live=_beside_each_other(cfg))
         command = shlex.join(["python", "-m", f"bench.{name}", *argv])
+        started = logged.Started(command, folder.path, cluster.elsewhere(launcher))
+        own = logged.search_of(cfg, loader, started) if searching else logged.sweep_of(jobs, of_jobs, started)
+        board = SweepBoard(jobs, live=_beside_each_other(cfg))
         try:
             given = [*overrides, *folder.overrides, _SWEEP]
-            return _sweep(engine, run, given, board, command, launcher, ranked=not searching)
+            return _sweep(engine, run, given, board, own, command, launcher)
         except RequestError:
             folder.discard(SWEEP_CONFIG)
             raise
@@ -247,18 +248,21 @@ def _sweep(
     job: Job,
     overrides: list[str],
     board: SweepBoard,
+    own: logged.Logged,
     command: str,
     launcher: str,
-    ranked: bool,
 ) -> int:
+    ranked = own.known
+    own.begin()
     try:
         with cluster.lost_jobs_listed(launcher), board:
             batches: list[list[JobReturn]] = engine.multirun(
                 config_name=CONFIG_NAME,
-                task_function=replace(job, board=board),
+                task_function=replace(job, board=board, sweep=own.opening),
                 overrides=opened(overrides),
             )
     except KeyboardInterrupt:
+        own.end(board.outcomes, interrupted=True)
         report(board.outcomes, ranked)
         done = sum(outcome.status in ("finished", "skipped") for outcome in board.outcomes.values())
         return _fail(
@@ -267,6 +271,7 @@ def _sweep(
     for number, returned in enumerate(itertools.chain.from_iterable(batches)):
         if number not in board.outcomes:  # it ran on another machine
             board.ended(number, returned.return_value)
+    own.end(board.outcomes)
     return report(board.outcomes, ranked)
 
 

@@ -15,7 +15,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from bench import results
+from bench import results, tracking
 from bench.config import Settings, check, loader
 from bench.errors import BenchError
 
@@ -64,6 +64,7 @@ class Job:
         full_error: print tracebacks.
         memory: bytes that a run with these settings will need, for launchers that start several at once.
         board: is told how jobs go that are called in this process.
+        sweep: the sweep that the run belongs to, under which MLflow lists it.
     """
 
     task: Task
@@ -71,10 +72,11 @@ class Job:
     full_error: bool = False
     memory: Callable[[Settings], int] | None = None
     board: Board | None = field(default=None, compare=False)
+    sweep: tracking.Opening | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The board stays where the terminal is.
-        return type(self), (self.task, self.config_dirs, self.full_error, self.memory)
+        return type(self), (self.task, self.config_dirs, self.full_error, self.memory, None, self.sweep)
 
     def __call__(self, cfg: DictConfig) -> Outcome:
         """The run's outcome; only an interrupt is raised."""
@@ -99,7 +101,8 @@ class Job:
         try:
             settings = check(cfg, node.runtime.choices, loader(self.config_dirs))
             known = {"strategy": settings.strategy, "seed": settings.seed, "settings": settings.values}
-            result = self.task(settings, folder)
+            with tracking.in_sweep(self.sweep):
+                result = self.task(settings, folder)
             return Outcome(str(result.get("status", "finished")), overrides, result)
         except Exception as error:
             keep_traceback(error, self.full_error)

@@ -117,7 +117,8 @@ def measure(
     head["parent_run_id"] = parent["run_id"] if parent else None
     measured: dict[str, Any] = {}
     failure = None
-    with tracking.start(target, head, folder=output_dir) as logged:
+    described = tracking.Data.of(interactions, settings.dataset)
+    with tracking.start(target, head, folder=output_dir, data=described) as logged:
         try:
             measured = train(settings, trainer, layers, clock, output_dir, logged.ready, presence, parent)
             head["environment"].update(measured.pop("environment"))

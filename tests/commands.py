@@ -205,3 +205,10 @@ def logged_runs(client: Any, experiment: str = "embedding-compression") -> list[
     found = client.get_experiment_by_name(experiment)
     runs = client.search_runs([found.experiment_id], max_results=1000) if found else []
     return [run for run in runs if "fingerprint" in run.data.tags]
+
+
+def sweep_runs(client: Any, experiment: str = "embedding-compression") -> list[Any]:
+    """MLflow's runs that stand for a sweep each."""
+    found = client.get_experiment_by_name(experiment)
+    runs = client.search_runs([found.experiment_id], max_results=1000) if found else []
+    return [run for run in runs if "sweep" in run.data.tags]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Done, client_of, logged_runs
+from commands import Done, client_of, logged_runs, sweep_runs
 
 pytestmark = pytest.mark.slow  # in a process of its own it makes its own runs
 
@@ -109,6 +109,28 @@ def test_sweep_logs_its_runs_where_it_is_told(client: Any, sweep: Done, good: Do
     }  # fmt: skip
     assert all(Path(run.info.artifact_uri.removeprefix("file://")).is_dir() for run in runs)
     assert all(run.info.artifact_uri.startswith(f"file://{good.cwd}/outputs/") for run in runs)
+
+
+def test_sweep_has_a_run_of_its_own_above_those_it_trained(client: Any, sweep: Done, good: Done) -> None:
+    (own,) = sweep_runs(client)
+    assert own.info.run_name == "strategy=full,qr seed=0,1" and own.info.status == "FINISHED"
+    assert own.data.tags["command"].startswith("python -m bench.run dataset.num_users=300 ")
+    counts = {name: own.data.tags[name] for name in ("runs", "runs.finished", "runs.skipped")}
+    assert counts == {"runs": "4", "runs.finished": "4", "runs.skipped": "1"}
+    above = {run.info.run_id: run.data.tags.get("mlflow.parentRunId") for run in logged_runs(client)}
+    trained = {result["run_id"] for result in sweep.results if result["status"] == "finished"}
+    assert {run for run, parent in above.items() if parent == own.info.run_id} == trained
+    assert above[good.result["run_id"]] is None  # it had finished before
+
+
+def test_runs_say_what_they_are(logged: Any, good: Done) -> None:
+    assert logged.info.run_name.startswith("qr num_buckets=user:18,item:15 ")
+    note = logged.data.tags["mlflow.note.content"]
+    assert f"| `embedding_bytes` | {good.result['embedding_bytes']:,} " in note
+    assert "python -m bench.run dataset.num_users=300 " in note and "save_weights=true resume=false" in note
+    (used,) = logged.inputs.dataset_inputs
+    assert used.dataset.name == "synthetic" and len(used.dataset.digest) == 12
+    assert '"train_rows": 4250' in used.dataset.profile and '"user_vocabulary": 300' in used.dataset.profile
 
 
 def test_failed_run_is_marked_in_the_database_that_was_named(diverged: Done) -> None:

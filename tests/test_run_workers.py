@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commands import Commands, Done, Running, client_of, error_line, logged_runs, result_in
+from commands import Commands, Done, Running, client_of, error_line, logged_runs, result_in, sweep_runs
 from mlflow.entities import Run
 
 pytestmark = pytest.mark.slow
@@ -68,6 +68,13 @@ def test_same_command_trains_nothing(beside: Done) -> None:
     assert len(logged_runs(client_of(beside.cwd))) == 4
 
 
+def test_runs_of_all_workers_lie_below_one(beside: Done) -> None:
+    client = client_of(beside.cwd)
+    (own,) = sweep_runs(client)  # also after the same command
+    assert own.info.status == "FINISHED" and own.info.run_name == "strategy=full,qr seed=0,1"
+    assert {run.data.tags["mlflow.parentRunId"] for run in logged_runs(client)} == {own.info.run_id}
+
+
 def _data_dir(done: Done) -> Path:
     return Path(done.results[0]["settings"]["data_dir"])
 
@@ -97,6 +104,8 @@ def test_killed_worker_costs_its_run_only(commands: Commands) -> None:
     assert "killed" in result_in(done.folders[1])["error"]
     statuses = sorted(run.info.status for run in logged_runs(client_of(done.cwd)))
     assert statuses == ["FINISHED", "FINISHED", "KILLED"]
+    (own,) = sweep_runs(client_of(done.cwd))
+    assert own.info.status == "FAILED" and own.data.tags["runs.failed"] == "1"
 
 
 def _training(commands: Commands) -> list[Run]:
@@ -129,6 +138,8 @@ def test_interrupt_ends_the_running_and_keeps_the_finished(commands: Commands, w
     assert "Traceback" not in log_of(running)
     statuses = sorted(run.info.status for run in logged_runs(client_of(done.cwd)))
     assert statuses == ["FINISHED", "KILLED", "KILLED"]
+    (own,) = sweep_runs(client_of(done.cwd))
+    assert own.info.status == "KILLED" and own.data.tags["runs.missing"] == "3"
 
 
 def test_kill_of_everything_then_the_same_command(commands: Commands) -> None:
@@ -148,6 +159,9 @@ def test_kill_of_everything_then_the_same_command(commands: Commands) -> None:
     finished = [run.data.tags["fingerprint"] for run in runs if run.info.status == "FINISHED"]
     assert len(finished) == len(set(finished)) == 6
     assert not [run for run in runs if run.info.status == "RUNNING"]
+    (own,) = sweep_runs(client_of(done.cwd))  # of all three commands
+    assert own.info.status == "FINISHED" and own.data.tags["runs.finished"] == "6"
+    assert {run.data.tags["mlflow.parentRunId"] for run in runs} == {own.info.run_id}
     for path in commands.cwd.rglob("result.json"):
         result_in(path.parent)
 

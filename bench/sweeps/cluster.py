@@ -42,6 +42,11 @@ def check(launcher: str, sweep: bool) -> None:
         )
 
 
+def elsewhere(launcher: str) -> bool:
+    """Whether a launcher's jobs go on on other machines, or might."""
+    return launcher in _LAUNCHERS
+
+
 @contextlib.contextmanager
 def lost_jobs_listed(launcher: str) -> Iterator[None]:
     """While a sweep runs, gives a job that its cluster has lost an outcome that says so.

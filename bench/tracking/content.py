@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from omegaconf import ListConfig, OmegaConf
 
 from bench import results
 
@@ -16,33 +21,93 @@ RESULT_TAGS = ("fingerprint", "dataset", "strategy", "status", "error", "parent_
 VALUE_LIMIT = 6000
 """The longest text that MLflow takes as a parameter."""
 
+NAME_LENGTH = 60
+"""The longest name of a run: what MLflow's list of runs shows of one."""
+
+MORE = " ..."
+
+_NOT_NAMED = re.compile(
+    r"(strategy|seed|budget|experiment|resume|save_weights|timing|data_dir|embedding@embeddings\.default"
+    r"|training\.(progress|threads)|(tracking|hydra)[./].*)$"
+)
+
 
 def run_name(
-    strategy: str, embeddings: Mapping[str, Mapping[str, Any]], seed: int, budget: float | None = None
+    strategy: str,
+    embeddings: Mapping[str, Mapping[str, Any]],
+    seed: int,
+    settings: Mapping[str, Any] | None = None,
+    given: Sequence[str] = (),
 ) -> str:
     """A name that tells runs apart: ``qr num_buckets=120 seed=0``.
 
+    It holds the strategy; the budget, or the sizes where none was asked for or none is heeded; the seed; what else was
+    given. What does not fit into ``NAME_LENGTH`` gives way, the sizes and what was given last of them first.
+
     Args:
         strategy: the strategy's name.
-        embeddings: each field's method and settings as used; numbers and lists of numbers are named,
-            once where all fields have them alike, else as ``FIELD.NAME``.
+        embeddings: each field's method and settings as used; numbers and lists of numbers are named, once
+            where all fields have them alike. A size that follows from a word (``quotient_rows=recipe``) is not.
         seed: the run's.
-        budget: the share of the full bytes that was asked for, if any.
+        settings: all settings of the run.
+        given: the overrides that it was started with.
     """
-    sizes = {
-        field: {name: value for name, value in used.items() if _is_size(value)}
+    settings = settings or {}
+    budget = settings.get("budget")
+    if {used.get("method") for used in embeddings.values()} == {"full"}:
+        budget = None
+    sizes = {} if budget is not None else _sizes(embeddings, settings.get("embeddings") or {})
+    words = [f"budget={json.dumps(budget)}"] if budget is not None else [f"{n}={v}" for n, v in sizes.items()]
+    end = f" seed={seed}"
+    name = _with(strategy[: NAME_LENGTH - 20], words, NAME_LENGTH - len(end)) + end
+    others = [word for word in (text.lstrip("+") for text in given) if not _is_named(word, sizes)]
+    return _with(name, sorted(others, key=lambda word: word.startswith("dataset.")), NAME_LENGTH)
+
+
+def _with(name: str, words: Sequence[str], length: int) -> str:
+    """``name`` and as many of the words as fit, with ``MORE`` for the others where that fits too."""
+    for at, word in enumerate(words):
+        rest = len(MORE) if at + 1 < len(words) else 0
+        if len(name) + 1 + len(word) + rest > length:
+            return name + MORE if len(name) + len(MORE) <= length else name
+        name += f" {word}"
+    return name
+
+
+def _is_named(word: str, sizes: Mapping[str, str]) -> bool:
+    """Whether an override says what stands in a name already, or nothing about the run's numbers."""
+    name = word.partition("=")[0]
+    size = name.rpartition(".")[2] if name.startswith("embeddings.") else name
+    return word.startswith("~") or size in sizes or bool(_NOT_NAMED.match(name))
+
+
+def _sizes(embeddings: Mapping[str, Mapping[str, Any]], asked: Mapping[str, Any]) -> dict[str, str]:
+    """The sizes of all fields, as texts by name."""
+    by_field = {
+        field: {
+            name: json.dumps(value, separators=(",", ":"))
+            for name, value in used.items()
+            if _is_size(value)
+            and not isinstance((asked.get(field) or asked.get("default") or {}).get(name), str)
+        }
         for field, used in embeddings.items()
     }
-    every = list(sizes.values())
-    common = {n: v for n, v in every[0].items() if all(n in s and s[n] == v for s in every)} if every else {}
-    named = {**common}
-    for field, own in sizes.items():
-        named.update({f"{field}.{name}": value for name, value in own.items() if name not in common})
-    if budget is not None:
-        named["budget"] = budget
-    named["seed"] = seed
-    words = [f"{name}={json.dumps(value, separators=(',', ':'))}" for name, value in named.items()]
-    return " ".join([strategy, *words])[:250]
+    sizes: dict[str, str] = {}
+    for name in dict.fromkeys(name for own in by_field.values() for name in own):
+        values = {field: own[name] for field, own in by_field.items() if name in own}
+        alike = len(set(values.values())) == 1 and len(values) == len(by_field)
+        sizes[name] = (
+            next(iter(values.values())) if alike else ",".join(f"{field}:{v}" for field, v in values.items())
+        )
+    return sizes
+
+
+def overrides(folder: Path) -> list[str] | None:
+    """The overrides that the run in an output folder was started with; None where Hydra wrote none there."""
+    found = None
+    with contextlib.suppress(Exception):  # for show: whatever is wrong with the file
+        found = OmegaConf.load(folder / ".hydra" / "overrides.yaml")
+    return [str(text) for text in found] if isinstance(found, ListConfig) else None
 
 
 def _is_size(value: Any) -> bool:

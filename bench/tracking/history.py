@@ -18,7 +18,8 @@ from typing import Any
 
 from bench import results
 from bench.errors import BenchError, RequestError
-from bench.tracking import lease, store
+from bench.tracking import lease
+from bench.tracking.client import connected, said_in_a_line
 from bench.tracking.run import mlflow
 from bench.tracking.target import Target
 
@@ -97,10 +98,10 @@ def _in_sqlite(target: Target, database: Path) -> list[Stored]:
     ]
 
 
-@store.said_in_a_line
+@said_in_a_line
 def read_all(target: Target) -> list[dict[str, Any]]:
     """``find_all`` through MLflow, in its process."""
-    with store.client_of(target) as client:
+    with connected(target) as client:
         found = client.get_experiment_by_name(target.experiment)
         if found is None or found.lifecycle_stage != "active":
             raise _no_experiment(target, [one.name for one in client.search_experiments()])

@@ -61,6 +61,11 @@ class Process:
             self._thread.start()
         return future
 
+    @property
+    def used(self) -> bool:
+        """Whether anything has been called."""
+        return self._thread is not None
+
     def address(self) -> str:
         """Where the child listens from now on; processes with it in ``ADDRESS_VARIABLE`` need no child of their own."""
         return self.submit(listen).result()

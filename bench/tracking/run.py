@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from bench import results
 from bench.errors import BenchError
-from bench.tracking import content, lease, store
+from bench.tracking import client, content, lease, store
+from bench.tracking.inputs import Data
 from bench.tracking.process import ADDRESS_VARIABLE, Process
+from bench.tracking.sweep_store import Opening
 from bench.tracking.target import Target, TrackingError, check
 
 _log = logging.getLogger(__name__)
 
 mlflow = Process()
+
+_sweep: ContextVar[Opening | None] = ContextVar("sweep", default=None)
 
 
 class Taken(BenchError):  # noqa: N818 - named as what it says
@@ -26,7 +32,7 @@ class Taken(BenchError):  # noqa: N818 - named as what it says
 
 def warm_up(target: Target) -> None:
     """Begins to import what logging to ``target`` takes; returns at once."""
-    mlflow.submit(store.import_mlflow, target)
+    mlflow.submit(client.import_mlflow, target)
 
 
 def shared() -> dict[str, str]:
@@ -36,7 +42,17 @@ def shared() -> dict[str, str]:
 
 def prepare(target: Target) -> None:
     """Begins to make the store ready for a run; returns at once. What goes wrong, the run will say."""
-    mlflow.submit(store.prepare, target)
+    mlflow.submit(client.prepare, target)
+
+
+@contextlib.contextmanager
+def in_sweep(sweep: Opening | None) -> Iterator[None]:
+    """Within it, runs that are started belong to this sweep; None: to none."""
+    before = _sweep.set(sweep)
+    try:
+        yield
+    finally:
+        _sweep.reset(before)
 
 
 class Run:
@@ -54,11 +70,12 @@ class Run:
         tags: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
         run_id: str | None = None,
+        data: Data | None = None,
     ) -> None:
         self.target = target
         self._ended = False
         self._opened: Future[store.Opened] = mlflow.submit(
-            store.open_run, target, name, dict(tags or {}), dict(params or {}), run_id
+            store.open_run, target, name, dict(tags or {}), dict(params or {}), run_id, _sweep.get(), data
         )
 
     def ready(self) -> str:
@@ -124,6 +141,7 @@ def start(
     head: Mapping[str, Any],
     tags: Mapping[str, str] | None = None,
     folder: Path | None = None,
+    data: Data | None = None,
 ) -> Run:
     """Creates a run in MLflow, running until it is given a result.
 
@@ -133,14 +151,14 @@ def start(
             ``dataset``, ``seed``, ``fingerprint``, ``environment``.
         tags: further tags, such as ``mlflow.parentRunId``.
         folder: the output folder of a run that this process trains; None for one that has been trained.
+        data: what it trains on, MLflow's input of the run.
 
     Returns:
         The run, at once; the store is opened meanwhile.
     """
     settings, embeddings = head.get("settings") or {}, head.get("embeddings") or {}
-    name = content.run_name(
-        str(head.get("strategy")), embeddings, head.get("seed") or 0, settings.get("budget")
-    )
+    given = (content.overrides(folder) if folder else None) or ()
+    name = content.run_name(str(head.get("strategy")), embeddings, head.get("seed") or 0, settings, given)
     source = {"mlflow.source.name": "python -m bench.run", "mlflow.source.type": "LOCAL"}
     if commit := (head.get("environment") or {}).get("git_commit"):
         source["mlflow.source.git.commit"] = commit.partition("+")[0]
@@ -153,6 +171,7 @@ def start(
         {**source, **content.result_tags(head), **(tags or {})},
         content.params(settings, embeddings),
         head.get("run_id"),
+        data,
     )
 
 

@@ -337,7 +337,7 @@ def test_a_server_that_goes_away(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_a_kill_while_the_database_is_made_breaks_nothing(tmp_path):
     target = tracking.check(f"sqlite:///{tmp_path}/runs.db")
-    code = f"from bench.tracking import check, store; store.prepare(check({target.uri!r}))"
+    code = f"from bench.tracking import check, client; client.prepare(check({target.uri!r}))"
     new = tmp_path / ".runs.db.new"
     for size in (1, 100_000, 400_000):  # the file grows while tables are made
         child = subprocess.Popen([sys.executable, "-c", code])
