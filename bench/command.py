@@ -271,11 +271,12 @@ def _sweep(
     for number, returned in enumerate(itertools.chain.from_iterable(batches)):
         if number not in board.outcomes:  # it ran on another machine
             board.ended(number, returned.return_value)
+    page = own.report(board.outcomes)
     own.end(board.outcomes)
-    return report(board.outcomes, ranked)
+    return report(board.outcomes, ranked, page)
 
 
-def report(outcomes: Mapping[int, Outcome], ranked: bool = True) -> int:
+def report(outcomes: Mapping[int, Outcome], ranked: bool = True, page: Path | None = None) -> int:
     """Names a sweep's runs that did not finish, shows the trade-off of those that did, gives the exit code.
 
     A run that was refused for its budget is listed and is no failure.
@@ -283,6 +284,7 @@ def report(outcomes: Mapping[int, Outcome], ranked: bool = True) -> int:
     Args:
         outcomes: of the runs, by number.
         ranked: whether to show both; a search does it itself, by what it may look at.
+        page: of the report of these runs, if there is one.
     """
     for number, outcome in sorted(outcomes.items()):
         if ranked and outcome.message:
@@ -292,7 +294,8 @@ def report(outcomes: Mapping[int, Outcome], ranked: bool = True) -> int:
     ]
     if ranked and len(trained) > 1:
         tradeoff.show(tradeoff.tradeoff(trained))
-        print(f"\nplots and a page of all runs: {_report_command(trained[-1])}")
+        print(f"\nreport of these runs: {page}" if page else "")
+        print(f"plots and a page of all runs: {_report_command(trained[-1])}")
     failed = sorted(number for number, outcome in outcomes.items() if outcome.status == "failed")
     if not failed:
         return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,12 @@ from bench import tracking
 from bench.config import Settings
 from bench.errors import BenchError
 from bench.fingerprint import canonical, code_digest, deciding
-from bench.jobs import Outcome
+from bench.jobs import Outcome, line
 from bench.measure.environment import tensorflow_version, version
 from bench.settings import without_password
 from bench.sweeps import space
+
+log = logging.getLogger(__name__)
 
 NAME_LENGTH = 100
 """The longest name of a sweep."""
@@ -49,11 +52,13 @@ class Logged:
     Attributes:
         sweep: its own run; None where it has none.
         jobs: the overrides of its runs.
+        folder: the sweep's output folder.
         known: whether these are all; a search finds its own.
     """
 
     sweep: tracking.Sweep | None
     jobs: Sequence[Sequence[str]]
+    folder: Path
     known: bool = True
 
     @property
@@ -65,6 +70,27 @@ class Logged:
         """To be called before the first run; a search may still be refused, and has its run made at its end."""
         if self.sweep and self.known:
             self.sweep.begin()
+
+    def report(self, outcomes: Mapping[int, Outcome]) -> Path | None:
+        """Writes the report of the sweep's runs and attaches it to its own run; gives the page.
+
+        None where nothing was trained, where there is nothing to compare, and, with a warning, where it cannot be made:
+        no sweep fails for its report.
+        """
+        trained = [o.result for _, o in sorted(outcomes.items()) if o.result.get("val_mae") is not None]
+        new = any(outcome.status == "finished" for outcome in outcomes.values())
+        if not (self.sweep and self.known and new and len(trained) > 1):
+            return None
+        from bench.reporting import contents, files
+
+        folder = self.folder / "report"
+        try:
+            page = files.write(files.files(contents.build(trained), self.sweep.experiment), folder)
+        except Exception as error:
+            log.warning("the sweep's report is not there: %s; python -m bench.report makes one", line(error))
+            return None
+        self.sweep.upload(folder)
+        return page
 
     def end(self, outcomes: Mapping[int, Outcome], interrupted: bool = False) -> None:
         """Logs how the runs ended; a run that failed makes the sweep ``FAILED``, an interrupt ``KILLED``."""
@@ -89,10 +115,10 @@ def sweep_of(jobs: Sequence[Sequence[str]], settings: Sequence[Settings], starte
     """
     places = {(own.tracking.uri, own.tracking.experiment) for own in settings}
     if len(places) != 1:
-        return Logged(None, jobs)
+        return Logged(None, jobs, started.folder)
     identity = sorted(canonical(deciding(own.values)) for own in settings)
     again = all(own.resume for own in settings)
-    return Logged(_sweep(*places.pop(), identity, name_of(jobs), started, again), jobs)
+    return Logged(_sweep(*places.pop(), identity, name_of(jobs), started, again), jobs, started.folder)
 
 
 def search_of(cfg: DictConfig, loader: Any, started: Started) -> Logged:
@@ -110,7 +136,9 @@ def search_of(cfg: DictConfig, loader: Any, started: Started) -> Logged:
     study = space.read(cfg).study_name or search.digest(fixed, dimensions)
     place = str(cfg.tracking.uri), str(cfg.tracking.experiment)
     name = _cut(" ".join(["search", *(dimension.given for dimension in dimensions)]))
-    return Logged(_sweep(*place, ["search", study], name, started, again=True), (), known=False)
+    return Logged(
+        _sweep(*place, ["search", study], name, started, again=True), (), started.folder, known=False
+    )
 
 
 def _sweep(

@@ -59,6 +59,11 @@ class Sweep:
         self.opening = Opening(key, name, tags, again, makes=not elsewhere)
         self._target = target
 
+    @property
+    def experiment(self) -> str:
+        """MLflow's experiment that the runs belong to."""
+        return self._target.experiment
+
     def begin(self) -> None:
         """Has the run made if the sweep's runs cannot; returns at once."""
         if not self.opening.makes:
