@@ -38,6 +38,26 @@ def test_jobs_differ_by_what_was_swept(sweep: Done) -> None:
     assert {result["full_embedding_bytes"] for result in results} == {500 * 64 * 4}
 
 
+def test_report_of_a_sweep_is_beside_its_runs_and_in_mlflow(sweep: Done, good: Done) -> None:
+    folder = sweep.folders[0].parent / "report"
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>") or page.startswith("<!DOCTYPE html>")
+    assert f"report of these runs: {folder.relative_to(sweep.cwd)}/index.html" in sweep.out
+    client = client_of(good.cwd)
+    (child,) = [run for run in logged_runs(client) if run.info.run_id == sweep.results[0]["run_id"]]
+    stored = {file.path for file in client.list_artifacts(child.data.tags["mlflow.parentRunId"], "report")}
+    assert {f"report/{path.name}" for path in folder.iterdir()} == stored
+
+
+@pytest.mark.slow
+def test_a_sweep_that_trains_nothing_writes_no_report(commands: Commands) -> None:
+    for _ in range(2):
+        again = commands.small("-m", "strategy=full,qr", "training.epochs=1")
+    assert {result["status"] for result in again.results} == {"skipped"}
+    assert "report of these runs" not in again.out and "python -m bench.report" in again.out
+    assert not (again.folders[0].parent / "report").exists()
+
+
 @pytest.mark.slow
 def test_failed_and_refused_jobs_end_no_other(commands: Commands) -> None:
     done = commands.small(
