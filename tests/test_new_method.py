@@ -61,6 +61,8 @@ def test_a_budget_sizes_it_and_the_trade_off_shows_it(project: Path) -> None:
     assert done.returncode == 0, done.stderr
     (row,) = [line for line in done.stdout.splitlines() if "modulo budget=0.05" in line and "x" in line]
     assert re.search(r"modulo budget=0\.05 .* 20\.\dx", row)
+    (page,) = project.glob("outputs/*/*/report/index.html")
+    assert "modulo budget=0.05" in page.read_text(encoding="utf-8")
     mixed = python(
         project, "-m", "bench.run", "embedding@embeddings.item=modulo", "embeddings.item.num_rows=ten", *SMALL
     )
