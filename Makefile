@@ -43,7 +43,7 @@ lock: $(VENV)/installed ## take newer versions of the dependencies into requirem
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
 		--generate-hashes --upgrade --no-header --output-file requirements.lock
 	cp requirements.lock requirements-scaling.lock  # the same versions, as far as the extras admit them
-	$(BIN)/uv pip compile pyproject.toml --extra slurm --extra ray --extra server --universal --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --extra slurm --extra ray --extra server --extra browser --universal --python-version 3.11 \
 		--generate-hashes --no-header --output-file requirements-scaling.lock
 
 clean: ## remove the environment and caches, keep outputs
