@@ -98,8 +98,29 @@ class Told:
         (["finished", "failed"], True, "KILLED"),
     ],
 )
-def test_how_a_sweep_ends(statuses, interrupted, expected):
+def test_how_a_sweep_ends(statuses, interrupted, expected, tmp_path):
     told = Told()
     outcomes = {number: Outcome(status, ()) for number, status in enumerate(statuses)}
-    Logged(told, JOBS).end(outcomes, interrupted)
+    Logged(told, JOBS, tmp_path).end(outcomes, interrupted)
     assert told.status == expected
+
+
+def test_a_report_that_cannot_be_made_ends_no_sweep(tmp_path, caplog):
+    class Broken(Told):
+        experiment = "e"
+
+    (tmp_path / "report").write_text("a file in the folder's place")
+    numbers = {"status": "finished", "val_mae": 0.5}
+    outcomes = {number: Outcome("finished", (), numbers) for number in range(2)}
+    assert Logged(Broken(), JOBS, tmp_path).report(outcomes) is None
+    assert "the sweep's report is not there: " in caplog.text and "python -m bench.report" in caplog.text
+
+
+@pytest.mark.parametrize("statuses", [["skipped", "skipped"], ["finished"], ["failed", "finished"]])
+def test_no_report_without_something_new_to_compare(statuses, tmp_path):
+    outcomes = {
+        number: Outcome(status, (), {} if status == "failed" else {"val_mae": 0.5})
+        for number, status in enumerate(statuses)
+    }
+    assert Logged(Told(), JOBS, tmp_path).report(outcomes) is None
+    assert list(tmp_path.iterdir()) == []
