@@ -12,7 +12,7 @@ import pytest
 
 from bench.command import main
 from bench.config import Loader, Settings, compose, options
-from bench.embeddings import find
+from bench.embeddings import find, names
 from bench.embeddings.base import Method, Vocabulary
 from bench.embeddings.budget import choose
 
@@ -146,3 +146,18 @@ def test_sizes_differ_and_suit_users_and_items(name: str) -> None:
     assert len(set(sizes)) == len(sizes)
     full = sum(MOVIELENS_1M.values()) * 64 * 4
     assert all(size < full for size in sizes[:-1]) and sizes[-1] < 1.01 * full
+
+
+@pytest.mark.slow
+def test_speed_of_every_method(task: Recorder) -> None:
+    assert main(task, ["experiment=speed_methods"]) == 0
+    assert [settings.strategy for settings in task.settings] == names()
+    assert {(settings.budget, settings.timing, settings.dataset["name"]) for settings in task.settings} == {
+        (0.1, True, "movielens_1m")
+    }
+
+
+def test_every_method_by_a_pattern(task: Recorder) -> None:
+    assert main(task, ["-m", "strategy=glob(*p*,exclude=*q*)"]) == 0
+    wanted = [name for name in names() if "p" in name and "q" not in name]
+    assert [settings.strategy for settings in task.settings] == wanted and len(wanted) > 3
