@@ -146,7 +146,7 @@ def _main(
         command = shlex.join(["python", "-m", f"bench.{name}", *argv])
         started = logged.Started(command, folder.path, cluster.elsewhere(launcher))
         own = logged.search_of(cfg, loader, started) if searching else logged.sweep_of(jobs, of_jobs, started)
-        board = SweepBoard(jobs, live=_beside_each_other(cfg))
+        board = SweepBoard(jobs, live=_beside_each_other(cfg), trained=own.begin_report)
         try:
             given = [*overrides, *folder.overrides, _SWEEP]
             return _sweep(engine, run, given, board, own, command, launcher)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 import traceback
@@ -64,7 +63,7 @@ def _report(asked: Request) -> int:
     files.prepare(asked.folder)
     with ThreadPoolExecutor(1) as beside:
         # while the runs are read and compared
-        libraries = beside.submit(_drawing)
+        libraries = beside.submit(files.drawing)
         runs = _runs(asked, target)
         from bench.reporting import contents
 
@@ -78,15 +77,6 @@ def _report(asked: Request) -> int:
         print("no run has finished: the page lists those that have not")
     print(f"report of {report.runs} runs: {page}")
     return 0
-
-
-def _drawing() -> str:
-    """Makes ready what draws: a second of imports, and one until vl-convert has drawn its first plot."""
-    from bench.reporting import render
-
-    importlib.import_module("bench.reporting.plots")
-    render.warm_up()
-    return render.libraries()
 
 
 def _runs(asked: Request, target: tracking.Target) -> list[dict[str, Any]]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bench.errors import BenchError, RequestError
+from bench.measure.environment import cores
 from bench.reporting import tables
-from bench.reporting.contents import Report
+from bench.reporting.contents import Report, Section
 
 PAGE, DATA = "index.html", "report.json"
 
@@ -30,12 +33,18 @@ def files(report: Report, experiment: str, libraries: Callable[[], str] | None =
     from bench.reporting import page, plots, render, rows
 
     specs = {section.key: plots.specifications(section) for section in report.sections}
+    drawn = {section.key: rows.data(section) for section in report.sections[:PICTURED]}
+    pictured = [(section, name) for section in report.sections[:PICTURED] for name in specs[section.key]]
+
+    def pictures(section: Section, name: str) -> tuple[str, bytes]:
+        return render.pictures(specs[section.key][name], drawn[section.key], plots.PLOTS[name], section.title)
+
     made: dict[str, bytes] = {}
-    for section in report.sections[:PICTURED]:
-        drawn = rows.data(section)
-        for name, spec in specs[section.key].items():
+    with ThreadPoolExecutor(cores()) as beside:
+        for (section, name), (svg, png) in zip(
+            pictured, beside.map(lambda one: pictures(*one), pictured), strict=True
+        ):
             stem = page.file_stem(report, section, name)
-            svg, png = render.pictures(spec, drawn, plots.PLOTS[name], section.title)
             made |= {f"{stem}.svg": svg.encode(), f"{stem}.png": png}
     script = (libraries or render.libraries)() if report.sections else ""
     html = page.page(report, specs, script, experiment, set(made))
@@ -45,6 +54,18 @@ def files(report: Report, experiment: str, libraries: Callable[[], str] | None =
     made[DATA] = (json.dumps(listed, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
     made[PAGE] = html.encode()
     return made
+
+
+def drawing() -> str:
+    """Makes ready what draws, and gives the JavaScript of a page.
+
+    That is a second of imports, and one until vl-convert has drawn its first plot: time to do something beside it.
+    """
+    from bench.reporting import render
+
+    importlib.import_module("bench.reporting.plots")
+    render.warm_up()
+    return render.libraries()
 
 
 def prepare(folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -26,14 +26,20 @@ class SweepBoard:
         live: whether runs go on beside each other: on a terminal, those that do are then shown with their
             time. A run that is alone shows its own progress.
         console: where to; standard output by default.
+        trained: called when a run has ended that trained something.
 
     Attributes:
         outcomes: of the runs that have ended, by number.
     """
 
     def __init__(
-        self, jobs: Sequence[Sequence[str]] = (), live: bool = False, console: Console | None = None
+        self,
+        jobs: Sequence[Sequence[str]] = (),
+        live: bool = False,
+        console: Console | None = None,
+        trained: Callable[[], object] = lambda: None,
     ) -> None:
+        self._trained = trained
         self.console = console or Console(highlight=False, soft_wrap=True)
         self.outcomes: dict[int, Outcome] = {}
         self._total = len(jobs)
@@ -74,6 +80,8 @@ class SweepBoard:
             f"  {results.duration(seconds)}" if seconds else "",
         )
         self.console.print(line)
+        if outcome.status == results.Status.FINISHED:
+            self._trained()
 
     def named(self, overrides: Iterable[str]) -> str:
         """The overrides in which the sweep's runs differ."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +73,11 @@ class Logged:
         if self.sweep and self.known:
             self.sweep.begin()
 
+    def begin_report(self) -> None:
+        """Begins to make ready what draws the report, beside the runs; returns at once."""
+        if self.sweep and self.known and len(self.jobs) > 1:
+            _drawing()
+
     def report(self, outcomes: Mapping[int, Outcome]) -> Path | None:
         """Writes the report of the sweep's runs and attaches it to its own run; gives the page.
 
@@ -85,7 +92,8 @@ class Logged:
 
         folder = self.folder / "report"
         try:
-            page = files.write(files.files(contents.build(trained), self.sweep.experiment), folder)
+            made = files.files(contents.build(trained), self.sweep.experiment, _drawing().result)
+            page = files.write(made, folder)
         except Exception as error:
             log.warning("the sweep's report is not there: %s; python -m bench.report makes one", line(error))
             return None
@@ -100,6 +108,17 @@ class Logged:
         status = "KILLED" if interrupted else "FAILED" if failed else "FINISHED"
         with contextlib.suppress(KeyboardInterrupt):  # a second one: MLflow's process marks the run
             self.sweep.end(status, rows(self.jobs, outcomes, self.known))
+
+
+@functools.cache
+def _drawing() -> Future[str]:
+    return ThreadPoolExecutor(1, thread_name_prefix="report").submit(_draw)
+
+
+def _draw() -> str:
+    from bench.reporting import files
+
+    return files.drawing()
 
 
 def sweep_of(jobs: Sequence[Sequence[str]], settings: Sequence[Settings], started: Started) -> Logged:
