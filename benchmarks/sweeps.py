@@ -104,13 +104,10 @@ def says(name: str, value: str, good: bool) -> bool:
 
 def speed(repeats: int) -> bool:
     """Workers against one process with a thread a core, in turns."""
-    good, ratios, beyond, last = True, [], [], None
-    for number in range(repeats):
+    good, ratios, beyond = True, [], []
+    for _ in range(repeats):
         with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
-            serial = sweep(Path(one)) if number < 5 else last
-            last = serial
-            beside = sweep(Path(two), *WORKERS)
-        assert serial is not None
+            serial, beside = sweep(Path(one)), sweep(Path(two), *WORKERS)
         good &= serial.code == beside.code == 0 and len(beside.results) == RUNS
         ratios.append(serial.seconds / beside.seconds)
         each = [r["total_s"] - r["compile_s"] - r["train_s"] - r["eval_s"] for r in beside.results.values()]

@@ -63,7 +63,8 @@ def drawing() -> str:
     """
     from bench.reporting import render
 
-    importlib.import_module("bench.reporting.plots")
+    for name in ("bench.reporting.plots", "scipy.stats"):
+        importlib.import_module(name)
     render.warm_up()
     return render.libraries()
 
