@@ -80,10 +80,14 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         values = self.form.build_maps()
         self.map_variables = {a.name: self._add_map(a, values[a.name]) for a in self.form.maps()}
 
+    @property
+    def array_variables(self) -> dict[str, Any]:
+        """The Keras variables of all arrays, by the method's names for them."""
+        return {**self.table_variables, **self.weight_variables, **self.map_variables}
+
     def arrays(self) -> dict[str, np.ndarray]:
         """All arrays of a built layer as NumPy's, by the method's names for them."""
-        variables = {**self.table_variables, **self.weight_variables, **self.map_variables}
-        return {name: ops.convert_to_numpy(variable) for name, variable in variables.items()}
+        return {name: ops.convert_to_numpy(variable) for name, variable in self.array_variables.items()}
 
     def set_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Gives a built layer's arrays new values, by the method's names for them; those that stay may be missing.
@@ -91,7 +95,7 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         Raises:
             ValueError: an array that the layer has not, or of another shape.
         """
-        variables = {**self.table_variables, **self.weight_variables, **self.map_variables}
+        variables = self.array_variables
         if unknown := arrays.keys() - variables.keys():
             raise ValueError(f"layer {self.name}: no arrays {', '.join(sorted(unknown))}")
         for name, value in arrays.items():

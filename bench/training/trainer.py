@@ -261,12 +261,15 @@ class Trainer:
             done += chunk.steps
             listener.chunk(number, done, float(losses[-1]), chunk.examples / (now - clock))
             if done < self.batches.steps:
-                with self._turn() as waited:
-                    self._change(number - 1, done)
-                began, now = began + waited, time.perf_counter()
+                progress = self._progress(number - 1, done)
+                if due := self._due(progress):
+                    with self._turn() as waited:
+                        self._change(due, progress)
+                    began, now = began + waited, time.perf_counter()
             clock = now
+        progress = self._progress(number, 0)
         with self._turn() as waited:
-            self._change(number, 0)
+            self._change(self._due(progress), progress)
             self.loop.settle()
         began += waited
         if number < self.settings.epochs:
@@ -274,16 +277,21 @@ class Trainer:
         history.train_s += time.perf_counter() - began
         return total / len(self.data.train)
 
-    def _change(self, epochs: int, steps: int) -> None:
-        """Lets methods change their arrays after some epochs and, of the next one, some steps."""
-        progress = Progress(
+    def _progress(self, epochs: int, steps: int) -> Progress:
+        """After some epochs and, of the next one, some steps."""
+        return Progress(
             step=epochs * self.batches.steps + steps,
             steps=self.settings.epochs * self.batches.steps,
             epoch=epochs,
             epochs=self.settings.epochs,
             epoch_ended=steps == 0,
         )
-        due = {key: layer for key, layer in self._layers.items() if layer.method.is_due(progress)}
+
+    def _due(self, progress: Progress) -> dict[str, CompressedEmbedding]:
+        return {key: layer for key, layer in self._layers.items() if layer.method.is_due(progress)}
+
+    def _change(self, due: Mapping[str, CompressedEmbedding], progress: Progress) -> None:
+        """Lets the methods of some layers change their arrays."""
         if not due:
             return
         self.loop.settle(reset=True)
@@ -295,8 +303,7 @@ class Trainer:
             if maps and not progress.epoch_ended:
                 raise RuntimeError(f"{layer.method.name()}: maps may change at the end of an epoch only")
             self._maps[key].update(maps)
-            variables = {**layer.table_variables, **layer.weight_variables}
-            changed = [variables[name] for name in change.arrays if name in variables]
+            changed = [layer.array_variables[name] for name in change.arrays.keys() - maps.keys()]
             self.loop.adopt(changed, change.reset_moments)
 
     def _finite(self, part: Part, number: int) -> np.ndarray:
