@@ -32,17 +32,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from bench import __version__, config, tradeoff
 from bench.config import Loader, Settings, check, explained
-from bench.config.composing import CONFIG_NAME, opened
+from bench.config.composing import CONF, CONFIG_NAME, opened
 from bench.errors import BenchError, RequestError
-from bench.jobs import Job, Outcome, Task, line
+from bench.jobs import Job, Outcome, Task, line, measured
 from bench.sweeps import cluster, logged, space
 from bench.sweeps.board import SweepBoard
 from bench.usage import usage
 
 _SWEEP = "hydra.mode=MULTIRUN"
-
-URI, EXPERIMENT = "sqlite:///outputs/mlflow.db", "embedding-compression"
-"""Where runs are logged unless a setting says otherwise; the defaults of ``conf/tracking/mlflow.yaml``."""
 
 SWEEP_CONFIG = "multirun.yaml"
 """What Hydra writes into a sweep's folder before its first run."""
@@ -289,9 +286,7 @@ def report(outcomes: Mapping[int, Outcome], ranked: bool = True, page: Path | No
     for number, outcome in sorted(outcomes.items()):
         if ranked and outcome.message:
             print(f"run {number} ({' '.join(outcome.overrides)}) {outcome.status}: {outcome.message}")
-    trained = [
-        outcome.result for _, outcome in sorted(outcomes.items()) if outcome.result.get("val_mae") is not None
-    ]
+    trained = measured(outcomes)
     if ranked and len(trained) > 1:
         tradeoff.show(tradeoff.tradeoff(trained))
         print(f"\nreport of these runs: {page}" if page else "")
@@ -306,7 +301,7 @@ def report(outcomes: Mapping[int, Outcome], ranked: bool = True, page: Path | No
 def _report_command(result: Mapping[str, Any]) -> str:
     """What shows this run and all others that are logged where it is."""
     tracking = (result.get("settings") or {}).get("tracking") or {}
-    usual = {"uri": os.environ.get("MLFLOW_TRACKING_URI") or URI, "experiment": EXPERIMENT}
+    usual: Any = OmegaConf.to_container(OmegaConf.load(CONF / "tracking" / "mlflow.yaml"), resolve=True)
     given = [f"tracking.{name}={value}" for name, value in tracking.items() if value != usual.get(name)]
     return shlex.join(["python", "-m", "bench.report", *given])
 

@@ -16,15 +16,20 @@ from bench.measure.environment import tensorflow_version, version
 
 PACKAGE = Path(__file__).resolve().parent
 
-NOT_DECIDING = (
-    "tracking",  # where a result is sent
-    "data_dir",  # where data lies: its content is in the data digest
+FINDS_DATA = (
     "dataset.path",
     "dataset.url",
     "dataset.checksum",
     "dataset.wheel",
     "dataset.archive",
     "dataset.folder",
+)
+"""Settings without which the data is not found; what it holds is in the data digest."""
+
+NOT_DECIDING = (
+    "tracking",  # where a result is sent
+    "data_dir",  # where data lies: its content is in the data digest
+    *FINDS_DATA,
     "resume",  # whether a finished run is used
     "training.progress",  # what is shown meanwhile
     "training.threads",  # equal seeds give equal results on any number

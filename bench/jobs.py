@@ -44,6 +44,11 @@ class Outcome:
     exit_code: int = 0
 
 
+def measured(outcomes: Mapping[int, Outcome]) -> list[Mapping[str, Any]]:
+    """The results that have an error to compare, in the order of their runs."""
+    return [o.result for _, o in sorted(outcomes.items()) if o.result.get("val_mae") is not None]
+
+
 class Board(Protocol):
     """Is told how the jobs of a sweep go."""
 

@@ -13,18 +13,8 @@ from bench import config
 from bench.config.composing import OPEN, method_defaults, options
 from bench.config.names import methods_of
 from bench.errors import BenchError
-from bench.fingerprint import NOT_DECIDING
+from bench.fingerprint import FINDS_DATA, NOT_DECIDING
 from bench.tracking.content import flat
-
-FINDS_DATA = (
-    "dataset.path",
-    "dataset.url",
-    "dataset.checksum",
-    "dataset.wheel",
-    "dataset.archive",
-    "dataset.folder",
-)
-"""Settings that decide no number, but without which the data is not found."""
 
 _LEFT_OUT = tuple(name for name in NOT_DECIDING if name not in FINDS_DATA)
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:~+%@*")

@@ -18,7 +18,7 @@ from bench import tracking
 from bench.config import Settings
 from bench.errors import BenchError
 from bench.fingerprint import canonical, code_digest, deciding
-from bench.jobs import Outcome, line
+from bench.jobs import Outcome, line, measured
 from bench.measure.environment import tensorflow_version, version
 from bench.settings import without_password
 from bench.sweeps import space
@@ -84,7 +84,7 @@ class Logged:
         None where nothing was trained, where there is nothing to compare, and, with a warning, where it cannot be made:
         no sweep fails for its report.
         """
-        trained = [o.result for _, o in sorted(outcomes.items()) if o.result.get("val_mae") is not None]
+        trained = measured(outcomes)
         new = any(outcome.status == "finished" for outcome in outcomes.values())
         if not (self.sweep and self.known and new and len(trained) > 1):
             return None
