@@ -13,9 +13,9 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from bench.embeddings.base import Array, Arrays, Kind, Method, Vocabulary, int32, largest
+from bench.embeddings.base import Array, Arrays, Kind, Method, Vocabulary, float32, int32
 from bench.embeddings.forms.bits import pack, packed_width, unpack
-from bench.embeddings.forms.onesize import OneSize, float32
+from bench.embeddings.forms.onesize import OneSize
 from bench.embeddings.forms.rounded import clipped
 from bench.settings import Range, checked
 
@@ -114,14 +114,7 @@ class Alpt(Method[AlptSettings]):
         cls, vocabulary: Vocabulary, embedding_dim: int, settings: AlptSettings, budget_bytes: int
     ) -> AlptSettings:
         """The most bits within the bytes, of 2 to 8."""
-
-        def sized(bits: int) -> Alpt:
-            return cls(vocabulary, embedding_dim, replace(settings, bits=bits))
-
-        if settings.bits is not None:
-            return cls(vocabulary, embedding_dim, settings).within(budget_bytes)
-        best = largest(2, 8, lambda bits: sized(bits).nbytes <= budget_bytes)
-        return sized(best or 2).within(budget_bytes)
+        return cls.fit_size(vocabulary, embedding_dim, settings, budget_bytes, "bits", 2, 8)
 
 
 @dataclass

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Generic, TypeVar
+from dataclasses import replace
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
 
@@ -17,8 +18,8 @@ from bench.errors import RequestError
 from bench.settings import check_words
 
 __all__ = [
-    "MAX_IDS", "Array", "Arrays", "Change", "Kind", "Method", "OverBudget", "Progress", "Vocabulary", "int32",
-    "largest", "places",
+    "MAX_IDS", "Array", "Arrays", "Change", "Kind", "Method", "OverBudget", "Progress", "Vocabulary",
+    "check_positive", "float32", "int32", "largest", "places",
 ]  # fmt: skip
 
 S = TypeVar("S")
@@ -196,6 +197,40 @@ class Method(ABC, Generic[S]):
             OverBudget: with the bytes of the smallest that works, where that is more.
         """
 
+    @classmethod
+    def fit_size(
+        cls,
+        vocabulary: Vocabulary,
+        embedding_dim: int,
+        settings: S,
+        budget_bytes: int,
+        size: str,
+        low: int,
+        high: int,
+    ) -> S:
+        """``fit`` of a method that has one size to choose, more of which never takes fewer bytes.
+
+        Args:
+            vocabulary: the field to compress.
+            embedding_dim: width of the vectors.
+            settings: those that were given.
+            budget_bytes: what serving may take.
+            size: the setting's name; a value that was given stays.
+            low: its smallest value.
+            high: its largest value.
+
+        Raises:
+            OverBudget: with the bytes of the smallest that works, where that is more.
+        """
+
+        def sized(value: int) -> Method[S]:
+            return cls(vocabulary, embedding_dim, replace(cast(Any, settings), **{size: value}))
+
+        if getattr(settings, size) is not None:
+            return cls(vocabulary, embedding_dim, settings).within(budget_bytes)
+        best = largest(low, high, lambda value: sized(value).nbytes <= budget_bytes)
+        return sized(best or low).within(budget_bytes)
+
     @property
     def nbytes(self) -> int:
         """All serving bytes."""
@@ -248,9 +283,25 @@ class OverBudget(RequestError):  # noqa: N818 - named as what it says
         self.smallest_bytes = smallest_bytes
 
 
+def check_positive(**sizes: int | None) -> None:
+    """Refuses sizes below 1; None is left open and passes.
+
+    Raises:
+        RequestError: names the first such size and its value.
+    """
+    for name, value in sizes.items():
+        if value is not None and value < 1:
+            raise RequestError(f"{name}={value}: give 1 or more")
+
+
 def int32(values: Any, xp: Any) -> Any:
     """``values`` as int32; ``xp`` is ``numpy`` or ``keras.ops``."""
     return np.asarray(values).astype(np.int32, copy=False) if xp is np else xp.cast(values, "int32")
+
+
+def float32(values: Any, xp: Any) -> Any:
+    """``values`` as float32; ``xp`` is ``numpy`` or ``keras.ops``."""
+    return np.asarray(values).astype(np.float32) if xp is np else xp.cast(values, "float32")
 
 
 def largest(low: int, high: int, fits: Callable[[int], bool]) -> int | None:

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from bench.embeddings.base import Array, Arrays, Method, Vocabulary, largest
-from bench.embeddings.forms.rows import check_positive, num_rows, uniform
+from bench.embeddings.base import Array, Arrays, Method, Vocabulary, check_positive
+from bench.embeddings.forms.rows import num_rows, uniform
 from bench.embeddings.hashing import array, below, coefficients, hashes
 from bench.settings import Range
 
@@ -78,11 +78,4 @@ class Bloom(Method[BloomSettings]):
         cls, vocabulary: Vocabulary, embedding_dim: int, settings: BloomSettings, budget_bytes: int
     ) -> BloomSettings:
         """The most rows within the bytes; the hashes stay."""
-
-        def sized(rows: int) -> Bloom:
-            return cls(vocabulary, embedding_dim, replace(settings, num_rows=rows))
-
-        if settings.num_rows is not None:
-            return cls(vocabulary, embedding_dim, settings).within(budget_bytes)
-        best = largest(1, vocabulary.size, lambda rows: sized(rows).nbytes <= budget_bytes)
-        return sized(best or 1).within(budget_bytes)
+        return cls.fit_size(vocabulary, embedding_dim, settings, budget_bytes, "num_rows", 1, vocabulary.size)

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from bench.embeddings.base import Array, Arrays, Method, Vocabulary, int32, largest
-from bench.embeddings.forms.rows import check_positive, joined, num_rows
+from bench.embeddings.base import Array, Arrays, Method, Vocabulary, check_positive, int32
+from bench.embeddings.forms.rows import joined, num_rows
 from bench.embeddings.hashing import array, below, coefficients, hashes
 from bench.settings import Range
 
@@ -84,11 +84,4 @@ class CE(Method[CESettings]):
         cls, vocabulary: Vocabulary, embedding_dim: int, settings: CESettings, budget_bytes: int
     ) -> CESettings:
         """The most rows within the bytes; the chunks stay."""
-
-        def sized(rows: int) -> CE:
-            return cls(vocabulary, embedding_dim, replace(settings, num_rows=rows))
-
-        if settings.num_rows is not None:
-            return cls(vocabulary, embedding_dim, settings).within(budget_bytes)
-        best = largest(1, vocabulary.size, lambda rows: sized(rows).nbytes <= budget_bytes)
-        return sized(best or 1).within(budget_bytes)
+        return cls.fit_size(vocabulary, embedding_dim, settings, budget_bytes, "num_rows", 1, vocabulary.size)

@@ -13,8 +13,17 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from bench.embeddings import hashing
-from bench.embeddings.base import Array, Arrays, Kind, Method, Vocabulary, int32, largest
-from bench.errors import RequestError
+from bench.embeddings.base import (
+    Array,
+    Arrays,
+    Kind,
+    Method,
+    Vocabulary,
+    check_positive,
+    float32,
+    int32,
+    largest,
+)
 from bench.settings import Range
 
 DEGREE = 1
@@ -76,10 +85,7 @@ class DHE(Method[DHESettings]):
 
     def resolve(self, settings: DHESettings) -> DHESettings:
         """Chooses the width, then the number of hashes."""
-        for name in ("num_hashes", "width", "num_layers"):
-            value = getattr(settings, name)
-            if value is not None and value < 1:
-                raise RequestError(f"{name}={value}: give 1 or more")
+        check_positive(num_hashes=settings.num_hashes, width=settings.width, num_layers=settings.num_layers)
         width = settings.width
         if width is None:
             quarter = self.vocabulary.size * self.embedding_dim  # of 4 bytes a number
@@ -152,8 +158,7 @@ class DHE(Method[DHESettings]):
     @staticmethod
     def encode(ids: Any, coefficients: Any, xp: Any) -> Any:
         """What the network reads: hashes as numbers in [-1, 1], float32 (..., num_hashes)."""
-        values = hashing.hashes(ids, coefficients, xp)
-        values = values.astype(np.float32) if xp is np else xp.cast(values, "float32")
+        values = float32(hashing.hashes(ids, coefficients, xp), xp)
         return values * np.float32(2 / (hashing.PRIME - 1)) - np.float32(1)
 
     @classmethod

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.embeddings.base import Array, Arrays, int32
-from bench.embeddings.forms.onesize import OneSize, float32
+from bench.embeddings.base import Array, Arrays, float32, int32
+from bench.embeddings.forms.onesize import OneSize
 from bench.embeddings.forms.trained import OfFull
 
 

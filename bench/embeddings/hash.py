@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from bench.embeddings.base import Array, Arrays, Method, Vocabulary, largest
+from bench.embeddings.base import Array, Arrays, Method, Vocabulary
 from bench.embeddings.forms.rows import num_rows
 from bench.embeddings.hashing import array, below, coefficients, hashes
 from bench.settings import Range
@@ -70,11 +70,4 @@ class Hash(Method[HashSettings]):
         cls, vocabulary: Vocabulary, embedding_dim: int, settings: HashSettings, budget_bytes: int
     ) -> HashSettings:
         """The most rows within the bytes."""
-
-        def sized(rows: int) -> Hash:
-            return cls(vocabulary, embedding_dim, replace(settings, num_rows=rows))
-
-        if settings.num_rows is not None:
-            return cls(vocabulary, embedding_dim, settings).within(budget_bytes)
-        best = largest(1, vocabulary.size, lambda rows: sized(rows).nbytes <= budget_bytes)
-        return sized(best or 1).within(budget_bytes)
+        return cls.fit_size(vocabulary, embedding_dim, settings, budget_bytes, "num_rows", 1, vocabulary.size)

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from bench.embeddings.base import Array, Arrays, Method, Vocabulary, int32, largest
-from bench.embeddings.forms.rows import check_positive, num_rows, uniform
+from bench.embeddings.base import Array, Arrays, Method, Vocabulary, check_positive, int32
+from bench.embeddings.forms.rows import num_rows, uniform
 from bench.embeddings.hashing import array, below, coefficients, hashes
 from bench.settings import Range
 
@@ -106,11 +106,4 @@ class HashEmbedding(Method[HashEmbeddingSettings]):
     ) -> HashEmbeddingSettings:
         """The most rows within the bytes, importances by the rule; what is given of the two stays."""
         open_size = "num_weight_rows" if settings.num_rows is not None else "num_rows"
-        if getattr(settings, open_size) is not None:
-            return cls(vocabulary, embedding_dim, settings).within(budget_bytes)
-
-        def sized(rows: int) -> HashEmbedding:
-            return cls(vocabulary, embedding_dim, replace(settings, **{open_size: rows}))
-
-        best = largest(1, vocabulary.size, lambda rows: sized(rows).nbytes <= budget_bytes)
-        return sized(best or 1).within(budget_bytes)
+        return cls.fit_size(vocabulary, embedding_dim, settings, budget_bytes, open_size, 1, vocabulary.size)

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from bench.embeddings.base import Array, Arrays, Method, Vocabulary
+from bench.embeddings.base import Array, Arrays, Method, Vocabulary, float32
 from bench.embeddings.forms.rows import num_weights, once_each
 from bench.embeddings.hashing import array, below, coefficients, hashes, signs
 from bench.settings import Range
@@ -87,8 +87,7 @@ class HashedNet(Method[HashedNetSettings]):
         vectors = rows["array"][..., 0]
         if not self.settings.signs:
             return vectors
-        sign = indices["sign"]
-        return vectors * (sign.astype(np.float32) if xp is np else xp.cast(sign, "float32"))
+        return vectors * float32(indices["sign"], xp)
 
     @classmethod
     def fit(

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.embeddings.base import Array, Arrays, Kind, Method, Vocabulary, int32
-from bench.errors import RequestError
+from bench.embeddings.forms.lowrank import chosen_rank
+from bench.embeddings.forms.rows import uniform
 
 GAIN = 4.0
 """How many times larger than 1 / sqrt(rank) the projection begins, and smaller than U(-0.05, 0.05) the table."""
@@ -38,10 +39,7 @@ class LowRank(Method[LowRankSettings]):
 
     def resolve(self, settings: LowRankSettings) -> LowRankSettings:
         """Chooses the rank; refuses one above embedding_dim, which would take more than the full table."""
-        rank = max(1, self.embedding_dim // 4) if settings.rank is None else settings.rank
-        if not 1 <= rank <= self.embedding_dim:
-            raise RequestError(f"rank={rank}: give 1 to embedding_dim={self.embedding_dim}")
-        return replace(settings, rank=min(rank, self.vocabulary.size))
+        return replace(settings, rank=chosen_rank(settings.rank, self.vocabulary, self.embedding_dim))
 
     @property
     def rank(self) -> int:
@@ -51,8 +49,7 @@ class LowRank(Method[LowRankSettings]):
 
     def tables(self) -> tuple[Array, ...]:
         """The one table, (vocabulary, rank)."""
-        narrow = {"class_name": "RandomUniform", "config": {"minval": -0.05 / GAIN, "maxval": 0.05 / GAIN}}
-        return (Array("table", (self.vocabulary.size, self.rank), initializer=narrow),)
+        return (Array("table", (self.vocabulary.size, self.rank), initializer=uniform(1 / GAIN)),)
 
     def weights(self) -> tuple[Array, ...]:
         """``projection``, (rank, embedding_dim)."""

@@ -12,7 +12,7 @@ from math import ceil
 from operator import add, mul
 from typing import Annotated, Any, Literal
 
-from bench.embeddings.base import Array, Arrays, Method, Vocabulary, int32, largest
+from bench.embeddings.base import Array, Arrays, Method, Vocabulary, int32
 from bench.errors import RequestError
 from bench.settings import Range
 
@@ -134,17 +134,12 @@ class QR(Method[QRSettings]):
         cls, vocabulary: Vocabulary, embedding_dim: int, settings: QRSettings, budget_bytes: int
     ) -> QRSettings:
         """The most buckets within the bytes."""
-
-        def sized(buckets: int) -> QR:
-            return cls(vocabulary, embedding_dim, replace(settings, num_buckets=buckets))
-
-        if settings.num_buckets is not None:
-            return cls(vocabulary, embedding_dim, settings).within(budget_bytes)
         # From the k-th root on, a bucket more adds k - 1 rows and saves no more than k - 1 of the most significant
         # digit's table, which is no wider: no fewer bytes.
         smallest = smallest_num_buckets(vocabulary.size, settings.num_partitions)
-        best = largest(smallest, vocabulary.size, lambda b: sized(b).nbytes <= budget_bytes)
-        return sized(best or smallest).within(budget_bytes)
+        return cls.fit_size(
+            vocabulary, embedding_dim, settings, budget_bytes, "num_buckets", smallest, vocabulary.size
+        )
 
 
 def smallest_num_buckets(size: int, num_partitions: int = 2) -> int:

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from bench.embeddings.base import Array, Arrays, Method, Vocabulary, int32
-from bench.embeddings.forms.rows import check_positive, num_weights, once_each
+from bench.embeddings.base import Array, Arrays, Method, Vocabulary, check_positive, float32, int32
+from bench.embeddings.forms.rows import num_weights, once_each
 from bench.embeddings.hashing import array, below, coefficients, hashes, signs
 from bench.settings import Range
 
@@ -102,7 +102,7 @@ class ROBE(Method[ROBESettings]):
             return vectors
         block = np.arange(self.embedding_dim) // self.settings.block_size
         sign = xp.take(indices["sign"], block, axis=-1)
-        return vectors * (sign.astype(np.float32) if xp is np else xp.cast(sign, "float32"))
+        return vectors * float32(sign, xp)
 
     @classmethod
     def fit(

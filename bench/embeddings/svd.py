@@ -13,10 +13,9 @@ from typing import Literal
 
 import numpy as np
 
-from bench.embeddings.base import Vocabulary, largest
-from bench.embeddings.forms.lowrank import Factors, FactorsSettings
+from bench.embeddings.base import Vocabulary
+from bench.embeddings.forms.lowrank import Factors, FactorsSettings, chosen_rank
 from bench.embeddings.forms.trained import OfFull
-from bench.errors import RequestError
 
 
 @dataclass
@@ -42,10 +41,7 @@ class SVD(OfFull[SVDSettings]):
 
     def resolve(self, settings: SVDSettings) -> SVDSettings:
         """Chooses the rank; ranks above the number of ids cannot be."""
-        rank = max(1, self.embedding_dim // 4) if settings.rank is None else settings.rank
-        if not 1 <= rank <= self.embedding_dim:
-            raise RequestError(f"rank={rank}: give 1 to embedding_dim={self.embedding_dim}")
-        return replace(settings, rank=min(rank, self.vocabulary.size))
+        return replace(settings, rank=chosen_rank(settings.rank, self.vocabulary, self.embedding_dim))
 
     @property
     def rank(self) -> int:
@@ -74,11 +70,6 @@ class SVD(OfFull[SVDSettings]):
         cls, vocabulary: Vocabulary, embedding_dim: int, settings: SVDSettings, budget_bytes: int
     ) -> SVDSettings:
         """The largest rank within the bytes: 4 (vocabulary + embedding_dim) a rank."""
-
-        def sized(rank: int) -> SVD:
-            return cls(vocabulary, embedding_dim, replace(settings, rank=rank))
-
-        if settings.rank is not None:
-            return cls(vocabulary, embedding_dim, settings).within(budget_bytes)
-        best = largest(1, min(embedding_dim, vocabulary.size), lambda r: sized(r).nbytes <= budget_bytes)
-        return sized(best or 1).within(budget_bytes)
+        return cls.fit_size(
+            vocabulary, embedding_dim, settings, budget_bytes, "rank", 1, min(embedding_dim, vocabulary.size)
+        )

@@ -11,7 +11,7 @@ from functools import lru_cache
 from math import isqrt, prod
 from typing import Annotated, Any
 
-from bench.embeddings.base import Array, Arrays, Method, Vocabulary, int32, largest
+from bench.embeddings.base import Array, Arrays, Method, Vocabulary, check_positive, int32, largest
 from bench.errors import RequestError
 from bench.settings import Range
 
@@ -53,8 +53,7 @@ class TT(Method[TTSettings]):
         if settings.num_cores not in (2, 3):
             raise RequestError(f"num_cores={settings.num_cores}: give 2 or 3")
         rank = 16 if settings.rank is None else settings.rank
-        if rank < 1:
-            raise RequestError(f"rank={rank}: give 1 or more")
+        check_positive(rank=rank)
         bounds = _bounds(self.vocabulary.size, self.embedding_dim, settings.num_cores)
         return replace(settings, rank=min(rank, max(bounds)))
 

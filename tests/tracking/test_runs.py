@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 import urllib.request
-from pathlib import Path
 
 import pytest
 
@@ -42,21 +41,6 @@ NUMBERS = {
     "bytes": {"tables": 4, "maps": 0},
     "history": {"val_mae": [0.75, 0.6], "train_loss": [1.5, 1.25]},
 }
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A current folder with one database for all tests: its schema takes seconds to make."""
-    folder = tmp_path_factory.mktemp("tracking")
-    before = Path.cwd()
-    os.chdir(folder)
-    yield folder
-    os.chdir(before)
-
-
-@pytest.fixture(scope="module")
-def target(folder):
-    return tracking.check("sqlite:///outputs/mlflow.db", "e")
 
 
 @pytest.fixture(scope="module")

@@ -18,20 +18,6 @@ COMMAND = "python -m bench.run -m strategy=full,qr seed=0,1"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sweeps")
-    before = Path.cwd()
-    os.chdir(folder)
-    yield folder
-    os.chdir(before)
-
-
-@pytest.fixture(scope="module")
-def target(folder):
-    return tracking.check("sqlite:///outputs/mlflow.db", "e")
-
-
-@pytest.fixture(scope="module")
 def client(target):
     from mlflow.tracking import MlflowClient
 

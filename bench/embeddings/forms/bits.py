@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from bench.embeddings.base import int32
+
 
 def packed_width(count: int, bits: int) -> int:
     """Bytes of a row of ``count`` integers of ``bits`` bits each."""
@@ -44,7 +46,7 @@ def unpack(rows: Any, count: int, bits: int, xp: Any) -> Any:
     Returns:
         int32 of shape (..., count).
     """
-    wide = rows.astype(np.int32) if xp is np else xp.cast(rows, "int32")
+    wide = int32(rows, xp)
     first = np.arange(count) * bits
     low = xp.take(wide, first // 8, axis=-1)
     # An integer may begin in one byte and end in the next; the last byte has none behind it and needs none.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bench.embeddings.base import Array, Arrays, Kind, int32
+from bench.embeddings.base import Array, Arrays, Kind, Vocabulary, int32
 from bench.embeddings.forms.onesize import OneSize
+from bench.errors import RequestError
 
 
 @dataclass
@@ -15,6 +16,23 @@ class FactorsSettings:
 
     rank: int = 1
     """Width of the narrow rows."""
+
+
+def chosen_rank(given: int | None, vocabulary: Vocabulary, embedding_dim: int) -> int:
+    """A rank as given, or a quarter of the width; no product of n rows has one above n.
+
+    Args:
+        given: what the user asked for; None for embedding_dim // 4, and at least 1.
+        vocabulary: more than it has ids is as much as it.
+        embedding_dim: more would take more than the full table.
+
+    Raises:
+        RequestError: a rank that is not from 1 to embedding_dim.
+    """
+    rank = max(1, embedding_dim // 4) if given is None else given
+    if not 1 <= rank <= embedding_dim:
+        raise RequestError(f"rank={rank}: give 1 to embedding_dim={embedding_dim}")
+    return min(rank, vocabulary.size)
 
 
 class Factors(OneSize[FactorsSettings]):

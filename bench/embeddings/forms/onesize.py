@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
 from bench.embeddings.base import Method, S, Vocabulary
 
 
@@ -20,8 +16,3 @@ class OneSize(Method[S]):
     def fit(cls, vocabulary: Vocabulary, embedding_dim: int, settings: S, budget_bytes: int) -> S:
         """The settings as they are; ``OverBudget`` with the bytes of the one size where that is more."""
         return cls(vocabulary, embedding_dim, settings).within(budget_bytes)
-
-
-def float32(values: Any, xp: Any) -> Any:
-    """``values`` as float32; ``xp`` is ``numpy`` or ``keras.ops``."""
-    return values.astype(np.float32) if xp is np else xp.cast(values, "float32")

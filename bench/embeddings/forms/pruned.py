@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Annotated, TypeVar
 
-from bench.embeddings.base import Method, Vocabulary
+from bench.embeddings.base import Method, Vocabulary, check_positive
 from bench.embeddings.forms.sparse import Sparse, SparseSettings, largest_nnz, most_entries
 from bench.errors import RequestError
 from bench.settings import Range
@@ -43,8 +43,7 @@ class Pruned(Method[P]):
             )
         if density is not None and not 0 < density <= 1:
             raise RequestError(f"density={density}: give a share above 0 and at most 1")
-        if nnz is not None and nnz < 1:
-            raise RequestError(f"nnz={nnz}: give 1 or more")
+        check_positive(nnz=nnz)
         size, width = self.vocabulary.size, self.embedding_dim
         if nnz is None:
             nnz = max(1, round((DENSITY if density is None else density) * size * width))

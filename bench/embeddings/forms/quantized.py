@@ -11,9 +11,9 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from bench.embeddings.base import Array, Arrays, Kind, int32
+from bench.embeddings.base import Array, Arrays, Kind, float32, int32
 from bench.embeddings.forms.bits import pack, packed_width, unpack
-from bench.embeddings.forms.onesize import OneSize, float32
+from bench.embeddings.forms.onesize import OneSize
 from bench.embeddings.forms.trained import OfFull
 
 SEARCH_STEPS = 200

@@ -12,8 +12,8 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from bench.embeddings.base import Array, Arrays, Kind, int32
-from bench.embeddings.forms.onesize import OneSize, float32
+from bench.embeddings.base import Array, Arrays, Kind, float32, int32
+from bench.embeddings.forms.onesize import OneSize
 from bench.settings import Range, checked
 
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.embeddings.base import MAX_IDS, Vocabulary
-from bench.errors import RequestError
+from bench.embeddings.base import MAX_IDS, Vocabulary, check_positive
 
 SHARE = 10
 """Without a budget a shared table has one row for so many ids."""
@@ -16,17 +15,6 @@ SHARE = 10
 
 BLOCK = 1 << 10
 """Ids whose many places are worked out at once."""
-
-
-def check_positive(**sizes: int | None) -> None:
-    """Refuses sizes below 1; None is left open and passes.
-
-    Raises:
-        RequestError: names the first such size and its value.
-    """
-    for name, value in sizes.items():
-        if value is not None and value < 1:
-            raise RequestError(f"{name}={value}: give 1 or more")
 
 
 def num_rows(given: int | None, vocabulary: Vocabulary, parts: int = 1) -> int:

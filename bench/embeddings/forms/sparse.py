@@ -7,8 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from bench.embeddings.base import MAX_IDS, Array, Arrays, Kind, Method, Vocabulary, int32, places
-from bench.errors import RequestError, RunFailed
+from bench.embeddings.base import (
+    MAX_IDS,
+    Array,
+    Arrays,
+    Kind,
+    Method,
+    Vocabulary,
+    check_positive,
+    int32,
+    places,
+)
+from bench.errors import RunFailed
 
 
 @dataclass
@@ -39,8 +49,7 @@ class Sparse(Method[SparseSettings]):
         """At most all numbers; a number kept is counted in int32."""
         most = most_entries(self.vocabulary.size, self.embedding_dim)
         nnz = most if settings.nnz is None else settings.nnz
-        if nnz < 1:
-            raise RequestError(f"nnz={nnz}: give 1 or more")
+        check_positive(nnz=nnz)
         return replace(settings, nnz=min(nnz, most))
 
     @property
