@@ -43,8 +43,21 @@ def absent(*packages: str) -> Iterator[None]:
             del sys.modules[package]
 
 
+def load() -> None:
+    """Imports Keras on TensorFlow, and computes nothing: a process may still be forked after it."""
+    if "tensorflow" in sys.modules:
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    # Keras takes them along where they are installed, for wrappers and plots: a third of the time it takes.
+    with quiet(), absent("sklearn", "matplotlib"):
+        import keras  # noqa: F401
+        import tensorflow  # noqa: F401
+    gc.freeze()  # what was imported stays: forgetting an earlier run need not look through it
+
+
 def start(seed: int, threads: int | None) -> None:
-    """Imports Keras on TensorFlow and forgets what an earlier run in this process left.
+    """Readies Keras on TensorFlow and forgets what an earlier run in this process left.
 
     Args:
         seed: of all initial values and of dropout.
@@ -53,14 +66,11 @@ def start(seed: int, threads: int | None) -> None:
     Raises:
         RequestError: this process already computes with another number of threads.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    first = "tensorflow" not in sys.modules
-    # Keras takes them along where they are installed, for wrappers and plots: a third of the time it takes.
-    with quiet(), absent("sklearn", "matplotlib"):
-        import keras
-        import tensorflow as tf
+    load()
+    import keras
+    import tensorflow as tf
 
+    with quiet():
         # Each run of a sweep compiles its own loop, which TensorFlow takes for a mistake.
         tf.get_logger().setLevel("ERROR")
 
@@ -77,8 +87,6 @@ def start(seed: int, threads: int | None) -> None:
         for gpu in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(gpu, True)
         tf.zeros(1)  # devices are set up now, while nothing they say is shown
-    if first:
-        gc.freeze()  # what was imported stays: forgetting an earlier run need not look through it
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
 

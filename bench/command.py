@@ -35,7 +35,7 @@ from bench.config import Loader, Settings, check, explained
 from bench.config.composing import CONF, CONFIG_NAME, opened
 from bench.errors import BenchError, RequestError
 from bench.jobs import Job, Outcome, Task, line, measured
-from bench.sweeps import cluster, logged, space
+from bench.sweeps import cluster, launch, logged, space
 from bench.sweeps.board import SweepBoard
 from bench.usage import usage
 
@@ -63,7 +63,7 @@ def main(
         The exit code: 0 all done, 1 a run failed, 2 the request is wrong, 130 interrupted.
     """
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    config.loader.cache_clear()
+    config.forget_loaders()
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:
@@ -127,6 +127,9 @@ def _main(
     searching = sweep and space.asked_for(cfg)
     if searching:
         jobs = space.prepare(cfg, loader, checked, memory)
+    beside = sweep and _beside_each_other(cfg)
+    if beside and jobs:
+        launch.prepare(checked(jobs[0]))  # most of what can be wrong is wrong with all of them
     of_jobs = [] if searching else [checked(job) for job in jobs]
     if not sweep:
         check(cfg, cfg.hydra.runtime.choices, loader)
@@ -143,7 +146,7 @@ def _main(
         command = shlex.join(["python", "-m", f"bench.{name}", *argv])
         started = logged.Started(command, folder.path, cluster.elsewhere(launcher))
         own = logged.search_of(cfg, loader, started) if searching else logged.sweep_of(jobs, of_jobs, started)
-        board = SweepBoard(jobs, live=_beside_each_other(cfg), trained=own.begin_report)
+        board = SweepBoard(jobs, live=beside, trained=own.begin_report)
         try:
             given = [*overrides, *folder.overrides, _SWEEP]
             return _sweep(engine, run, given, board, own, command, launcher)

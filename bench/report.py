@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 done, 1 MLflow cannot be reached, 2 the request is wrong or there is nothing to report, 130 interrupted.
     """
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    config.loader.cache_clear()
+    config.forget_loaders()
     try:
         arguments = sys.argv[1:] if argv is None else list(argv)
         if {"--help", "-h"} & set(arguments):

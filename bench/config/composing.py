@@ -15,10 +15,11 @@ from typing import Any
 
 from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl  # hydra-core is pinned to one version
-from hydra._internal.config_repository import ConfigRepository
+from hydra._internal.config_repository import ConfigRepository, IConfigRepository
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.config_store import ConfigStore
+from hydra.core.default_element import ResultDefault
 from hydra.core.utils import setup_globals
 from hydra.errors import HydraException
 from hydra.plugins.config_source import ConfigResult
@@ -123,9 +124,11 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
         self.repository = _Files(search_path)
         self._bases: dict[tuple[str, ...], dict[str, Any]] = {}
         self._made: dict[Any, bytes] = {}
+        self._merged: dict[Any, bytes] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_bases": {}, "_made": {}}  # a launcher sends the loader to each of its jobs
+        # a launcher sends the loader to each of its jobs
+        return {**vars(self), "_bases": {}, "_made": {}, "_merged": {}}
 
     def load_configuration(
         self,
@@ -143,6 +146,16 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
             )
             self._made[key] = pickle.dumps(cfg)
         copy: DictConfig = pickle.loads(self._made[key])
+        return copy
+
+    def _compose_config_from_defaults_list(
+        self, defaults: list[ResultDefault], repo: IConfigRepository
+    ) -> DictConfig:
+        """Hydra's own, once for equal files: the jobs of a sweep differ in values more than in files."""
+        key = tuple((one.config_path, one.parent, one.package, one.is_self) for one in defaults)
+        if key not in self._merged:
+            self._merged[key] = pickle.dumps(super()._compose_config_from_defaults_list(defaults, repo))
+        copy: DictConfig = pickle.loads(self._merged[key])
         return copy
 
     def compose(self, overrides: Sequence[str], mode: RunMode = RunMode.RUN) -> DictConfig:

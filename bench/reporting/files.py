@@ -63,7 +63,7 @@ def drawing() -> str:
     """
     from bench.reporting import render
 
-    for name in ("bench.reporting.plots", "scipy.stats"):
+    for name in ("bench.reporting.plots", "scipy.special"):
         importlib.import_module(name)
     render.warm_up()
     return render.libraries()

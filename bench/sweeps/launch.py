@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,11 +10,19 @@ from hydra.core.utils import JobReturn
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from bench.config import check
+from bench import tracking
+from bench.config import Settings, check
 from bench.errors import BenchError
 from bench.jobs import Job
 from bench.measure.environment import cores
 from bench.sweeps import room, workers
+
+
+def prepare(settings: Settings) -> None:
+    """Begins to import what runs with such settings take, while the others are still checked; returns at once."""
+    workers.prepare()
+    with contextlib.suppress(BenchError):  # the first run says it
+        tracking.warm_up(tracking.check(settings.tracking.uri, settings.tracking.experiment))
 
 
 def beside_each_other(

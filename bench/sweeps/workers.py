@@ -1,6 +1,7 @@
-"""Runs beside each other in processes that stay: each imports TensorFlow once, and computes with one thread.
+"""Runs beside each other in processes that stay, each computing with one thread.
 
-Every worker is a pool of one process, so that one that is killed takes its own run with it and no other.
+On Linux they are forked from one process that has imported TensorFlow for all of them; elsewhere each imports it
+once. Every worker is a pool of one process, so that one that is killed takes its own run with it and no other.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, forkserver, get_context, parent_process, set_forkserver_preload
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from hydra import version
 from hydra.core.utils import JobReturn, JobRuntime, run_job, setup_globals
@@ -27,8 +28,21 @@ from bench.config.composing import HYDRA_VERSION_BASE
 from bench.jobs import Job, Outcome, as_returned, line, lost
 from bench.measure.machine import THREADS_VARIABLE
 
+T = TypeVar("T")
+
 PATIENCE_SECONDS = 60.0
 """How long runs may take to end cleanly once they are interrupted."""
+
+
+START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
+"""How worker processes start; macOS's own libraries do not survive a fork."""
+
+
+def prepare() -> None:
+    """Begins to import what workers need; returns at once, so that something can be done meanwhile."""
+    if START_METHOD == "forkserver":
+        set_forkserver_preload([f"{__package__}.preloaded"])
+        forkserver.ensure_running()
 
 
 class Worker:
@@ -36,16 +50,18 @@ class Worker:
 
     Args:
         log_file: what the process prints goes to its end.
-        environment: variables that are set in it.
+        environment: its variables, all of them.
     """
 
     def __init__(self, log_file: Path, environment: Mapping[str, str]) -> None:
-        self._pool = ProcessPoolExecutor(1, get_context("spawn"), _begin, (str(log_file), dict(environment)))
+        self._pool = ProcessPoolExecutor(
+            1, get_context(START_METHOD), _begin, (str(log_file), dict(environment))
+        )
         self._pid = self._pool.submit(os.getpid)
 
-    def submit(self, *arguments: Any) -> Future[Outcome]:
-        """Starts ``run_one(*arguments)``."""
-        return self._pool.submit(run_one, *arguments)
+    def submit(self, call: Callable[..., T], *arguments: Any) -> Future[T]:
+        """Has the process call a function once it is done with what came before."""
+        return self._pool.submit(call, *arguments)
 
     def interrupt(self, how: int) -> None:
         """Sends the process a signal, as Ctrl-C on the terminal would."""
@@ -98,10 +114,10 @@ def run_all(
             composed.hydra.job.id = composed.hydra.job.num = number
         arguments = composed, context, job
         try:
-            future = worker.submit(*arguments)
+            future = worker.submit(run_one, *arguments)
         except BrokenProcessPool:  # it was killed between two jobs
             worker = replaced(worker)
-            future = worker.submit(*arguments)
+            future = worker.submit(run_one, *arguments)
         busy[future] = number, own, worker
         if job.board is not None:
             job.board.started(number, tuple(own))
@@ -127,7 +143,8 @@ def run_all(
             job.board.ended(number, outcome)
         return worker
 
-    environment = {THREADS_VARIABLE: str(threads), **tracking.shared()}
+    prepare()
+    environment = {**os.environ, THREADS_VARIABLE: str(threads), **tracking.shared()}
     team = [Worker(folder / "workers.log", environment) for _ in range(min(workers, len(overrides)))]
     with _ended_at_last(busy, team):
         for worker in team:
@@ -187,7 +204,8 @@ def _interrupted(*_: object) -> NoReturn:
 def _begin(log_file: str, environment: Mapping[str, str]) -> None:
     """What a worker does first."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # between jobs, the parent decides
-    os.environ.update(environment)
+    os.environ.clear()
+    os.environ.update(environment)  # not those of the process that it was forked from
     with open(log_file, "ab") as file:  # noqa: PTH123 - for its descriptor
         for stream in (sys.stdout, sys.stderr):
             stream.flush()

@@ -94,12 +94,14 @@ class Adam(RowRule):
 
     def catch_up(self, w: Any, slots: list[Any], then: Any, now: Any, k: Any) -> tuple[Any, list[Any]]:
         m, v = slots
-        # exp(k log beta) is faster than a power, and these are one number a row.
-        c = then[:, 1:2] - tf.exp(k * math.log(self.rho)) * now[1]
-        d = then[:, 2:3] - tf.exp(k * math.log(self.kappa)) * now[2]
+        # exp(k log beta) is faster than a power; all four together are one small program, not four to compile.
+        logs = [math.log(decay) for decay in (self.rho, self.kappa, self.beta_1, self.beta_2)]
+        of_c, of_d, of_m, of_v = tf.split(tf.exp(k * tf.constant(logs)), 4, axis=1)
+        c = then[:, 1:2] - of_c * now[1]
+        d = then[:, 2:3] - of_d * now[2]
         over_r = 1.0 / (tf.sqrt(v) + self.epsilon)
         w = w - m * over_r * (c - self.epsilon * (d - c) * over_r)
-        return w, [m * tf.exp(k * math.log(self.beta_1)), v * tf.exp(k * math.log(self.beta_2))]
+        return w, [m * of_m, v * of_v]
 
     def update(self, w: Any, slots: list[Any], gradient: Any, now: Any) -> tuple[Any, list[Any]]:
         m, v = slots
