@@ -21,7 +21,7 @@ from concurrent.futures import Future
 from multiprocessing import Pipe
 from multiprocessing.connection import Client, Connection, Listener
 from queue import SimpleQueue
-from typing import Any, NoReturn, TypeVar
+from typing import IO, Any, NoReturn, TypeVar
 
 from bench.tracking.target import TrackingError
 
@@ -41,6 +41,7 @@ class Process:
         self._thread: threading.Thread | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._link: Connection[Any, Any] | None = None
+        self._printed: IO[bytes] | None = None
         atexit.register(self._leave)
 
     def submit(self, call: Callable[..., T], *arguments: Any) -> Future[T]:
@@ -87,8 +88,8 @@ class Process:
         except (EOFError, OSError) as error:
             self._link.close()
             self._link, child, self._child = None, self._child, None
-            code = "" if child is None else f" (exit code {child.wait()})"
-            raise TrackingError(f"the process that logs to MLflow has died{code}") from error
+            how = "" if child is None else f" (exit code {child.wait()}){self._last_words()}"
+            raise TrackingError(f"the process that logs to MLflow has died{how}") from error
         if not succeeded:
             raise value
         result: T = value
@@ -103,15 +104,26 @@ class Process:
 
     def _own(self) -> Connection[Any, Any]:
         ours, theirs = Pipe()
+        # What libraries print is not the command's output, and who reads that need not wait for the child to end.
+        self._printed = tempfile.TemporaryFile()  # noqa: SIM115 - it is the child's as long as that lives
         self._child = subprocess.Popen(
             [sys.executable, "-c", f"from {__name__} import serve; serve({theirs.fileno()})"],
             stdin=subprocess.DEVNULL,
-            stdout=2,  # what a library prints is not the command's output
+            stdout=self._printed,
+            stderr=self._printed,
             pass_fds=[theirs.fileno()],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
         theirs.close()
         return ours
+
+    def _last_words(self) -> str:
+        """The last line that the child has printed, such as an import's error."""
+        assert self._printed is not None
+        self._printed.seek(0)
+        lines = self._printed.read().decode(errors="replace").split("\n")
+        said = [line.strip() for line in lines if line.strip()]
+        return f": {said[-1]}" if said else ""
 
     def _leave(self) -> None:
         if self._link is not None:

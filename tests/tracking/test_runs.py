@@ -196,6 +196,13 @@ def test_a_dead_process_is_an_error_once(target, client):
     assert client.get_run(run.run_id).info.status == "FAILED"
 
 
+def test_a_dead_process_is_quoted(target):
+    mlflow.submit(print, "what a library says").result()
+    mlflow.submit(os.write, 2, b"No module named 'alembic'\n").result()
+    with pytest.raises(TrackingError, match=r"has died \(exit code 3\): No module named 'alembic'$"):
+        mlflow.submit(os._exit, 3).result()
+
+
 WAIT = """
 import json, sys
 from bench import tracking
