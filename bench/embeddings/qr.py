@@ -62,8 +62,7 @@ class QR(Method[QRSettings]):
     def resolve(self, settings: QRSettings) -> QRSettings:
         """Chooses num_buckets; refuses one that gives two ids the same rows."""
         size, k = self.vocabulary.size, settings.num_partitions
-        if k < 2:
-            raise RequestError(f"num_partitions={k}: give 2 or more")
+        smallest = smallest_num_buckets(size, k)
         if settings.combine == "concat" and k == 2 and self.embedding_dim % 2:
             raise RequestError(
                 f"combine=concat halves embedding_dim={self.embedding_dim}, which is odd: give an even one"
@@ -73,7 +72,6 @@ class QR(Method[QRSettings]):
                 f"num_partitions={k}: combine=concat cannot split embedding_dim={self.embedding_dim} into so "
                 f"many; give {self.embedding_dim} or fewer"
             )
-        smallest = smallest_num_buckets(size, k)
         buckets = settings.num_buckets
         if buckets is None:
             buckets = max(size // 50, smallest)
@@ -143,7 +141,13 @@ class QR(Method[QRSettings]):
 
 
 def smallest_num_buckets(size: int, num_partitions: int = 2) -> int:
-    """The smallest b with b ** num_partitions >= size."""
+    """The smallest b with b ** num_partitions >= size.
+
+    Raises:
+        RequestError: fewer than two partitions.
+    """
+    if num_partitions < 2:
+        raise RequestError(f"num_partitions={num_partitions}: give 2 or more")
     guess: int = max(1, ceil(float(size) ** (1.0 / num_partitions)) - 1)  # floats may be off on either side
     while guess**num_partitions < size:
         guess += 1

@@ -166,6 +166,8 @@ def test_smallest_buckets_of_more_partitions(size, k, smallest):
 def test_partitions_that_cannot_be_are_refused():
     with pytest.raises(RequestError, match="num_partitions=1: give 2 or more"):
         qr(num_partitions=1)
+    with pytest.raises(RequestError, match="num_partitions=0: give 2 or more"):
+        QR.fit(qr().vocabulary, 8, QRSettings(num_partitions=0), 4000)
     with pytest.raises(RequestError, match=r"num_partitions=5: .* embedding_dim=4 .*; give 4 or fewer"):
         qr(dim=4, num_partitions=5, combine="concat")
     assert qr(dim=5, num_partitions=5, combine="concat").tables()[0].shape[1] == 1
