@@ -69,19 +69,26 @@ def main(
     try:
         arguments = sys.argv[1:] if argv is None else list(argv)
         return _main(task, arguments, name, full_error, memory)
-    except BenchError as error:
+    except (Exception, KeyboardInterrupt) as error:
+        if _interrupted(error):
+            return _fail("interrupted; finished runs are kept", 130)
         if full_error:
             traceback.print_exception(error)
-        return _fail(line(error), error.exit_code)
-    except KeyboardInterrupt:
-        return _fail("interrupted; finished runs are kept", 130)
-    except Exception as error:
-        if full_error:
-            traceback.print_exception(error)
+        if isinstance(error, BenchError):
+            return _fail(line(error), error.exit_code)
         return _fail(f"{type(error).__name__}: {line(error)}; HYDRA_FULL_ERROR=1 shows the traceback", 1)
     finally:
         GlobalHydra.instance().clear()
         root.handlers[:], root.level = handlers, level  # for a caller that goes on, such as a notebook
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether a Ctrl-C is what an error began with: in the middle of composing, OmegaConf makes another of it."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def leave(exit_code: int) -> NoReturn:

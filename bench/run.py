@@ -47,7 +47,7 @@ def run(settings: Settings, output_dir: Path) -> dict[str, Any]:
     """
     clock = timing.Stopwatch()
     target = tracking.check(settings.tracking.uri, settings.tracking.experiment)
-    tracking.warm_up(target)
+    tracking.warm_up(target.uri)
     with clock("data"):
         interactions = data.load(settings.dataset, settings.data_dir)
     methods = choose_methods(settings, interactions)

@@ -176,6 +176,12 @@ def test_runs_that_do_not_fit_into_memory_are_refused(commands: Commands) -> Non
     assert not (commands.cwd / "outputs").exists()
 
 
+def test_what_is_wrong_with_a_later_job_leaves_nothing(commands: Commands) -> None:
+    done = commands.small("-m", "strategy=qr", "num_buckets=120,-5", *WORKERS)  # imports have begun by then
+    assert done.code == 2 and error_line(done).startswith("error: num_buckets=-5: give ")
+    assert not list(commands.cwd.iterdir())
+
+
 def test_time_alone(commands: Commands) -> None:
     done = commands.small("-m", "strategy=full,qr", "timing=true", *WORKERS)
     assert done.code == 0, done.err

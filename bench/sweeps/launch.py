@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,8 +20,7 @@ from bench.sweeps import room, workers
 def prepare(settings: Settings) -> None:
     """Begins to import what runs with such settings take, while the others are still checked; returns at once."""
     workers.prepare()
-    with contextlib.suppress(BenchError):  # the first run says it
-        tracking.warm_up(tracking.check(settings.tracking.uri, settings.tracking.experiment))
+    tracking.warm_up(settings.tracking.uri)
 
 
 def beside_each_other(

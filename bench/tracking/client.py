@@ -68,9 +68,8 @@ def prepare(target: Target) -> None:
         experiment_of(target, client)
 
 
-@said_in_a_line
-def import_mlflow(target: Target) -> None:
-    """Imports what logging to ``target`` takes."""
+def import_for(database: bool) -> None:
+    """Imports what logging takes, to a database or to a server."""
     # the user's own choice stands before ours
     for name, value in {
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -82,7 +81,7 @@ def import_mlflow(target: Target) -> None:
     }.items():
         os.environ.setdefault(name, value)
     importlib.import_module("mlflow.tracking")
-    if target.artifacts is not None:
+    if database:
         # MLflow would import it as it opens the first database: inside the lock
         importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
 
@@ -90,7 +89,7 @@ def import_mlflow(target: Target) -> None:
 @contextlib.contextmanager
 def connected(target: Target, alone: bool = True) -> Iterator[Any]:
     """MLflow's client; ``alone``, no other process uses a SQLite file meanwhile."""
-    import_mlflow(target)
+    import_for(database=target.artifacts is not None)
     if target.database is None and target.artifacts is not None:
         _try_to_connect(target)
     with exclusive(target) if alone else contextlib.nullcontext():

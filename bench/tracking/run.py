@@ -30,9 +30,9 @@ class Taken(BenchError):  # noqa: N818 - named as what it says
     """An equal run is being trained on another machine."""
 
 
-def warm_up(target: Target) -> None:
-    """Begins to import what logging to ``target`` takes; returns at once."""
-    mlflow.submit(client.import_mlflow, target)
+def warm_up(uri: str) -> None:
+    """Begins to import what logging to ``uri`` takes; returns at once, and leaves the store alone."""
+    mlflow.submit(client.import_for, not uri.startswith("http"))
 
 
 def shared() -> dict[str, str]:

@@ -15,7 +15,7 @@ import pytest
 
 from bench import results
 from bench.command import Outcome, main, report
-from bench.config import CONF, Settings
+from bench.config import CONF, Loader, Settings
 from bench.embeddings.base import OverBudget
 from bench.errors import RequestError, RunFailed
 
@@ -67,6 +67,21 @@ def test_run_leaves_its_folder(task: Recorder, capsys: pytest.CaptureFixture[str
     assert {path.name for path in output_dir.iterdir()} == {".hydra", "run.log", "result.json"}
     assert (output_dir / ".hydra" / "overrides.yaml").read_text() == "- strategy=qr\n- num_buckets=120\n"
     assert capsys.readouterr().err == ""
+
+
+def test_interrupt_is_one_whatever_a_library_makes_of_it(
+    task: Recorder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def compose(*_: object, **__: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise AttributeError("'NoneType' object has no attribute '_invalidate_flags_cache'")  # noqa: B904
+
+    monkeypatch.setattr(Loader, "load_configuration", compose)
+    assert main(task, ["-m", "seed=0,1"]) == 130
+    assert capsys.readouterr().err == "error: interrupted; finished runs are kept\n"
+    assert not left()
 
 
 def test_two_runs_in_one_second_have_folders_of_their_own(task: Recorder) -> None:

@@ -40,7 +40,7 @@ def test_workers_come_with_what_was_imported_for_all(team: list[Worker]) -> None
     assert len(parents) == 1 and os.getpid() not in parents
     (pid,) = parents
     # a pipe to the command's output would be open for as long as that process lives
-    assert {os.readlink(f"/proc/{pid}/fd/{stream}") for stream in (1, 2)} == {os.devnull}
+    assert {str(Path(f"/proc/{pid}/fd/{stream}").readlink()) for stream in (1, 2)} == {os.devnull}
 
 
 def test_each_has_the_environment_that_it_is_given(team: list[Worker]) -> None:

@@ -207,7 +207,7 @@ WAIT = """
 import json, sys
 from bench import tracking
 target = tracking.check("sqlite:///outputs/mlflow.db")
-tracking.warm_up(target)
+tracking.warm_up(target.uri)
 with tracking.start(target, json.loads(sys.argv[1])) as run:
     print(run.ready(), flush=True)
     sys.stdin.read()
