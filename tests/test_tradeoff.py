@@ -356,13 +356,19 @@ def test_on_a_narrow_terminal_numbers_stay_whole(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TERM", "dumb")
-    runs = [result("md", s, block_dims=[64, 32, own], budget=0.125) for s in (0, 1) for own in (16, 8)]
+    busy = {"processor": "p", "threads": 2, "jobs": 2, "gpu": None}
+    runs = [
+        result("md", s, block_dims=[64, 32, own], budget=0.125, environment=busy)
+        for s in (0, 1)
+        for own in (16, 8)
+    ]
     file = Terminal()
     show(tradeoff(runs), file)
     lines = file.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     assert sum("0.7000 ± 0.0000" in line for line in lines) == 2
     assert any("block_dims=[64,32,16]" in line for line in lines)
+    assert "step ms: taken beside other runs" in file.getvalue() and "lookup" not in file.getvalue()
 
 
 def test_nothing_to_print() -> None:

@@ -40,9 +40,10 @@ def show(tradeoff: Tradeoff, file: IO[str] | None = None) -> None:
     console = Console(file=file or sys.stdout, highlight=False, markup=False)
     headings = titles(tradeoff.sets)
     for one, title in zip(tradeoff.sets, headings, strict=True):
+        times = TIMES[:1] if console.is_terminal and console.width < _WIDE else TIMES
         _print(console, [title])
-        _table(console, one)
-        _print(console, notes(one))
+        _table(console, one, times)
+        _print(console, notes(one, times))
     _print(console, missing(tradeoff.unfinished))
 
 
@@ -152,9 +153,8 @@ def _time(value: float | None) -> str:
     return f"{value:.3g}" if value < 999.5 else f"{value:,.0f}"
 
 
-def _table(console: Console, one: Comparable) -> None:
-    narrow = console.is_terminal and console.width < _WIDE
-    heading, *lines = rows(one, TIMES[:1] if narrow else TIMES)
+def _table(console: Console, one: Comparable, times: Sequence[str]) -> None:
+    heading, *lines = rows(one, times)
     if not console.is_terminal:
         for text in results.aligned([heading, *lines], left=2):
             print(text, file=console.file)
@@ -168,8 +168,8 @@ def _table(console: Console, one: Comparable) -> None:
     console.print(table)
 
 
-def notes(one: Comparable) -> Iterator[str]:
-    """What the table of a set does not say of itself."""
+def notes(one: Comparable, times: Sequence[str] = TIMES) -> Iterator[str]:
+    """What the table of a set, with columns for these times, does not say of itself."""
     several = sorted({len(group.runs) for group in one.groups if len(group.runs) > 1})
     if any(group.pareto for group in one.groups):
         yield "*: Pareto front; no other run here needs less memory without more error."
@@ -181,7 +181,7 @@ def notes(one: Comparable) -> Iterator[str]:
     if any(group.resplit for group in one.groups):
         yield "The rows held out follow the seed: ± covers the draw of the split too."
     yield from _of_differences(one)
-    yield from _of_times(one)
+    yield from _of_times(one, times)
 
 
 def _of_differences(one: Comparable) -> Iterator[str]:
@@ -197,12 +197,13 @@ def _of_differences(one: Comparable) -> Iterator[str]:
         yield "?: one seed in common with full, so the difference is not tested."
 
 
-def _of_times(one: Comparable) -> Iterator[str]:
+def _of_times(one: Comparable, times: Sequence[str]) -> Iterator[str]:
+    named = ", ".join(_TIMES[name] for name in times)
     machines = {machine for group in one.groups for machine in group.machines}
     if any(group.crowded for group in one.groups):
-        yield "step ms, lookup us: taken beside other runs on the same machine; these times cannot be compared."
+        yield f"{named}: taken beside other runs on the same machine; these times cannot be compared."
     elif len(machines) > 1:
-        yield "step ms, lookup us: of different machines or numbers of threads; these times cannot be compared."
+        yield f"{named}: of different machines or numbers of threads; these times cannot be compared."
 
 
 def missing(unfinished: Sequence[Unfinished]) -> Iterator[str]:

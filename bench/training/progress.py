@@ -10,6 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from bench.results import duration
+
 
 class ProgressReport:
     """Listens to a ``Trainer`` and reports on a console; use it in a ``with`` block.
@@ -27,10 +29,9 @@ class ProgressReport:
         self.bar: Progress | None = None
         self.task: TaskID | None = None
         self.speed = 0.0
-        self.began = time.perf_counter()
+        self.first: tuple[float, int] | None = None
 
     def __enter__(self) -> ProgressReport:
-        self.began = time.perf_counter()
         if self.shown and self.console.is_terminal:
             self.bar = Progress(
                 TextColumn("epoch {task.fields[epoch]}"),
@@ -55,6 +56,8 @@ class ProgressReport:
     def chunk(self, epoch: int, step: int, loss: float, examples_per_second: float) -> None:
         """Moves the bar."""
         self.speed = examples_per_second
+        if self.first is None:
+            self.first = time.perf_counter(), (epoch - 1) * self.steps + step
         if self.bar is not None and self.task is not None:
             self.bar.update(
                 self.task,
@@ -68,11 +71,20 @@ class ProgressReport:
         """Prints the epoch's line; a bar stays below it."""
         if not self.shown:
             return
-        left = (time.perf_counter() - self.began) / number * (self.epochs - number)
         wanted = ("train_loss", "validation_loss", "val_mae", "val_auc")
         numbers = "  ".join(f"{name} {values[name]:.4f}" for name in wanted if values.get(name) is not None)
-        rest = f"  about {left:.0f} s left" if number < self.epochs else ""
-        line = f"epoch {number}/{self.epochs}  {numbers}  {self.speed:,.0f} examples/s{rest}"
+        line = f"epoch {number}/{self.epochs}  {numbers}  {self.speed:,.0f} examples/s{self._left(number)}"
         (self.bar.console if self.bar is not None else self.console).print(
             line, highlight=False, soft_wrap=True
         )
+
+    def _left(self, number: int) -> str:
+        """How long the epochs after this one will take, as long a step as those since the first chunk."""
+        if self.first is None or number == self.epochs:
+            return ""
+        then, step = self.first  # what came before it was compilation, which does not come again
+        done = number * self.steps - step
+        if not done:
+            return ""
+        left = (time.perf_counter() - then) / done * (self.epochs - number) * self.steps
+        return f"  about {duration(left) if left >= 100 else f'{max(left, 1):.0f} s'} left"
