@@ -33,7 +33,7 @@ from omegaconf import DictConfig, OmegaConf
 from bench import __version__, config, tradeoff
 from bench.config import Loader, Settings, check, explained
 from bench.config.composing import CONF, CONFIG_NAME, opened
-from bench.errors import BenchError, RequestError
+from bench.errors import BenchError, RequestError, interrupted
 from bench.jobs import Job, Outcome, Task, line, measured
 from bench.sweeps import cluster, launch, logged, space
 from bench.sweeps.board import SweepBoard
@@ -63,14 +63,14 @@ def main(
         The exit code: 0 all done, 1 a run failed, 2 the request is wrong, 130 interrupted.
     """
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    config.forget_loaders()
+    config.loader.cache_clear()
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:
         arguments = sys.argv[1:] if argv is None else list(argv)
         return _main(task, arguments, name, full_error, memory)
     except (Exception, KeyboardInterrupt) as error:
-        if _interrupted(error):
+        if interrupted(error):
             return _fail("interrupted; finished runs are kept", 130)
         if full_error:
             traceback.print_exception(error)
@@ -80,15 +80,6 @@ def main(
     finally:
         GlobalHydra.instance().clear()
         root.handlers[:], root.level = handlers, level  # for a caller that goes on, such as a notebook
-
-
-def _interrupted(error: BaseException | None) -> bool:
-    """Whether a Ctrl-C is what an error began with: in the middle of composing, OmegaConf makes another of it."""
-    while error is not None:
-        if isinstance(error, KeyboardInterrupt):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def leave(exit_code: int) -> NoReturn:

@@ -19,3 +19,12 @@ class SourceError(BenchError):
 
 class RunFailed(BenchError):  # noqa: N818 (an outcome, not an error of the program)
     """A run that started did not come to a valid result (a NaN, for one)."""
+
+
+def interrupted(error: BaseException | None) -> bool:
+    """Whether a Ctrl-C is what an error began with: in the middle of composing, OmegaConf makes another of it."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from bench import __version__, config, tracking
-from bench.errors import BenchError, RequestError
+from bench.errors import BenchError, RequestError, interrupted
 from bench.jobs import line
 from bench.reporting import request
 from bench.reporting.request import FILTERS, Request
@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 done, 1 MLflow cannot be reached, 2 the request is wrong or there is nothing to report, 130 interrupted.
     """
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    config.forget_loaders()
+    config.loader.cache_clear()
     try:
         arguments = sys.argv[1:] if argv is None else list(argv)
         if {"--help", "-h"} & set(arguments):
@@ -36,21 +36,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             if argument.startswith("-"):
                 raise RequestError(f"{argument}: no such option; --help lists the settings")
         return _report(request.read(arguments))
-    except BenchError as error:
-        message, code = line(error), error.exit_code
-        shown: BaseException = error
-    except KeyboardInterrupt as error:
-        message, code, shown = "interrupted; an earlier report is as it was", 130, error
     except BrokenPipeError:  # of a reader such as head, which has all that it wants
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
         return 0
-    except Exception as error:
-        message = f"{type(error).__name__}: {line(error)}; HYDRA_FULL_ERROR=1 shows the traceback"
-        code, shown = 1, error
-    if full_error and code != 130:
-        traceback.print_exception(shown)
-    print(f"error: {message}", file=sys.stderr)
-    return code
+    except (Exception, KeyboardInterrupt) as error:
+        if interrupted(error):
+            message, code = "interrupted; an earlier report is as it was", 130
+        elif isinstance(error, BenchError):
+            message, code = line(error), error.exit_code
+        else:
+            code = 1
+            message = f"{type(error).__name__}: {line(error)}; HYDRA_FULL_ERROR=1 shows the traceback"
+        if full_error and code != 130:
+            traceback.print_exception(error)
+        print(f"error: {message}", file=sys.stderr)
+        return code
 
 
 def _report(asked: Request) -> int:

@@ -70,6 +70,20 @@ def finished(strategy: str, seed: int, mae: float, **changed: Any) -> dict[str, 
     }  # fmt: skip
 
 
+def test_interrupt_is_one_whatever_a_library_makes_of_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def read(_: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise AttributeError("'NoneType' object has no attribute '_invalidate_flags_cache'")  # noqa: B904
+
+    monkeypatch.setattr(request, "read", read)
+    assert main([]) == 130
+    assert capsys.readouterr().err == "error: interrupted; an earlier report is as it was\n"
+
+
 def said(capsys: pytest.CaptureFixture[str]) -> str:
     out, err = capsys.readouterr()
     assert out == "" and err.startswith("error: ") and err.count("\n") == 1, (out, err)

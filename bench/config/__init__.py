@@ -21,25 +21,15 @@ __all__ = [
     "check",
     "compose",
     "explained",
-    "forget_loaders",
     "loader",
     "options",
 ]
 
 
-@functools.cache
-def _loader(config_dirs: tuple[str, ...]) -> Loader:
-    return Loader(config_dirs)
-
-
-def loader(config_dirs: tuple[str, ...] = ()) -> Loader:
+@functools.cache  # without a default: loader() and loader(()) would be two
+def loader(config_dirs: tuple[str, ...]) -> Loader:
     """The loader over ``conf/`` and the user's own folders, one for all that ask."""
-    return _loader(config_dirs)
-
-
-def forget_loaders() -> None:
-    """Has files read anew that may have changed since."""
-    _loader.cache_clear()
+    return Loader(config_dirs)
 
 
 def compose(overrides: Sequence[str] = (), by: Loader | None = None) -> Settings:

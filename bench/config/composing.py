@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import pickle
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,20 +83,34 @@ def _register() -> None:
             store.store(group="strategy", name=method, node=node, package="_global_")
 
 
+class _Copies:
+    """What takes time to make: made once for each key, and given out as a copy, since Hydra changes what it gets."""
+
+    def __init__(self) -> None:
+        self._made: dict[Any, bytes] = {}
+
+    def of(self, key: Any, make: Callable[[], Any]) -> Any:
+        """A copy of what ``make`` gave for this key."""
+        if key not in self._made:
+            self._made[key] = pickle.dumps(make())
+        return pickle.loads(self._made[key])
+
+
 class _Files(ConfigRepository):  # type: ignore[misc]
     """Hydra's repository of settings files, each file read once."""
 
     def __init__(self, search_path: ConfigSearchPath) -> None:
         super().__init__(search_path)
-        self._read: dict[str, bytes] = {}
+        self._read = _Copies()
 
     def __deepcopy__(self, memo: Any) -> _Files:
         return self  # Hydra copies it for every composition, lest hydra.searchpath change it: that is refused
 
     def load_config(self, config_path: str) -> ConfigResult | None:
-        if config_path not in self._read:
-            self._read[config_path] = pickle.dumps(super().load_config(config_path))
-        return pickle.loads(self._read[config_path])
+        found: ConfigResult | None = self._read.of(
+            config_path, functools.partial(super().load_config, config_path)
+        )
+        return found
 
 
 class Loader(ConfigLoaderImpl):  # type: ignore[misc]
@@ -123,12 +137,11 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
         super().__init__(search_path)
         self.repository = _Files(search_path)
         self._bases: dict[tuple[str, ...], dict[str, Any]] = {}
-        self._made: dict[Any, bytes] = {}
-        self._merged: dict[Any, bytes] = {}
+        self._made, self._merged = _Copies(), _Copies()
 
     def __getstate__(self) -> dict[str, Any]:
         # a launcher sends the loader to each of its jobs
-        return {**vars(self), "_bases": {}, "_made": {}, "_merged": {}}
+        return {**vars(self), "_bases": {}, "_made": _Copies(), "_merged": _Copies()}
 
     def load_configuration(
         self,
@@ -140,23 +153,18 @@ class Loader(ConfigLoaderImpl):  # type: ignore[misc]
     ) -> DictConfig:
         """Hydra's own, once for equal arguments: a job of a sweep is composed to check and to launch it."""
         key = (config_name, *overrides, run_mode, from_shell, validate_sweep_overrides, Path.cwd())
-        if key not in self._made:
-            cfg = super().load_configuration(
-                config_name, overrides, run_mode, from_shell, validate_sweep_overrides
-            )
-            self._made[key] = pickle.dumps(cfg)
-        copy: DictConfig = pickle.loads(self._made[key])
-        return copy
+        arguments = config_name, overrides, run_mode, from_shell, validate_sweep_overrides
+        made: DictConfig = self._made.of(key, functools.partial(super().load_configuration, *arguments))
+        return made
 
     def _compose_config_from_defaults_list(
         self, defaults: list[ResultDefault], repo: IConfigRepository
     ) -> DictConfig:
         """Hydra's own, once for equal files: the jobs of a sweep differ in values more than in files."""
         key = tuple((one.config_path, one.parent, one.package, one.is_self) for one in defaults)
-        if key not in self._merged:
-            self._merged[key] = pickle.dumps(super()._compose_config_from_defaults_list(defaults, repo))
-        copy: DictConfig = pickle.loads(self._merged[key])
-        return copy
+        merge = functools.partial(super()._compose_config_from_defaults_list, defaults, repo)
+        merged: DictConfig = self._merged.of(key, merge)
+        return merged
 
     def compose(self, overrides: Sequence[str], mode: RunMode = RunMode.RUN) -> DictConfig:
         """The configuration as Hydra makes it, ``hydra`` node included, not resolved and not checked."""

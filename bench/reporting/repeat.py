@@ -102,7 +102,7 @@ def _base(
     # a table needs a file to be checked
     file = ["dataset.path=table.csv"] if dataset == "table" else []
     try:
-        base = config.compose([*choices, *file], config.loader()).values
+        base = config.compose([*choices, *file], config.loader(())).values
         own = [
             f"embedding@embeddings.{slot}={method}"
             for slot, method in methods
@@ -110,7 +110,7 @@ def _base(
         ]
         if own:
             choices += own
-            base = config.compose([*choices, *file], config.loader()).values
+            base = config.compose([*choices, *file], config.loader(())).values
     except BenchError:
         return None
     if file:

@@ -87,7 +87,7 @@ def read(overrides: Sequence[str]) -> Request:
     Raises:
         RequestError: the first one found wrong: its name, its value, what would work.
     """
-    by = config.loader()
+    by = config.loader(())
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     except Exception as error:

@@ -68,8 +68,8 @@ def prepare(target: Target) -> None:
         experiment_of(target, client)
 
 
-def import_for(database: bool) -> None:
-    """Imports what logging takes, to a database or to a server."""
+def import_for(uri: str) -> None:
+    """Imports what logging to ``uri`` takes."""
     # the user's own choice stands before ours
     for name, value in {
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -81,7 +81,7 @@ def import_for(database: bool) -> None:
     }.items():
         os.environ.setdefault(name, value)
     importlib.import_module("mlflow.tracking")
-    if database:
+    if not uri.startswith("http"):
         # MLflow would import it as it opens the first database: inside the lock
         importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
 
@@ -89,7 +89,7 @@ def import_for(database: bool) -> None:
 @contextlib.contextmanager
 def connected(target: Target, alone: bool = True) -> Iterator[Any]:
     """MLflow's client; ``alone``, no other process uses a SQLite file meanwhile."""
-    import_for(database=target.artifacts is not None)
+    import_for(target.uri)
     if target.database is None and target.artifacts is not None:
         _try_to_connect(target)
     with exclusive(target) if alone else contextlib.nullcontext():

@@ -121,7 +121,7 @@ class Process:
         """The last line that the child has printed, such as an import's error."""
         assert self._printed is not None
         self._printed.seek(0)
-        lines = self._printed.read().decode(errors="replace").split("\n")
+        lines = self._printed.read().decode(errors="replace").splitlines()
         said = [line.strip() for line in lines if line.strip()]
         return f": {said[-1]}" if said else ""
 

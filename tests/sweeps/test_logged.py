@@ -32,8 +32,8 @@ def test_a_sweep_is_named_after_what_is_swept(jobs, name):
 def of(*jobs, command="c", folder="f"):
     settings = []
     for job in jobs:
-        cfg = loader().compose([*job])
-        settings.append(check(cfg, cfg.hydra.runtime.choices, loader()))
+        cfg = loader(()).compose([*job])
+        settings.append(check(cfg, cfg.hydra.runtime.choices, loader(())))
     return sweep_of(jobs, settings, Started(command, Path(folder)))
 
 
