@@ -4,9 +4,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PORT   ?= 5000
 URI    ?= sqlite:///outputs/mlflow.db
+FAST   := -n auto --maxprocesses 4 --dist loadfile \
+	-m "not slow and not movielens and not network and not cluster and not server and not browser"
 
 .DEFAULT_GOAL := help
-.PHONY: help run report test lint format speed ui lock clean
+.PHONY: help run report test coverage lint format generate speed ui lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,12 +16,14 @@ help: ## show this list
 run: $(VENV)/installed ## one run: quotient-remainder, 120 buckets, on the embedded data set
 	$(BIN)/python -m bench.run strategy=qr num_buckets=120
 
-report: $(VENV)/installed ## page, plots and tables of all runs, in outputs/report (URI=)
-	$(BIN)/python -m bench.report tracking.uri=$(URI)
+report: $(VENV)/installed ## page, plots and tables of all runs, in outputs/report
+	$(BIN)/python -m bench.report
 
 test: $(VENV)/installed ## the fast tests
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
-		-m "not slow and not movielens and not network and not cluster and not server and not browser"
+	$(BIN)/python -m pytest $(FAST)
+
+coverage: $(VENV)/installed ## the fast tests, and which lines and branches of bench/ they run; a third slower
+	$(BIN)/python -m pytest $(FAST) --cov
 
 lint: $(VENV)/installed ## style and types
 	$(BIN)/ruff check .
@@ -30,8 +34,12 @@ format: $(VENV)/installed ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-speed: $(VENV)/installed ## the recipe as published against the harness, as ratios within one run; METHODS=all: every method
-	$(BIN)/python -m $(if $(METHODS),benchmarks.methods methods=$(METHODS),benchmarks.speed)
+generate: $(VENV)/installed ## writes the files that are made from the code: the table of metrics, the types of layers
+	$(BIN)/python -m bench.records.docs
+	$(BIN)/python -m bench.embeddings.stubs
+
+speed: $(VENV)/installed ## the recipe as published against the harness, as ratios within one run; METHODS=all: every method; CLICKS=1: click models
+	$(BIN)/python -m $(if $(CLICKS),benchmarks.clicks,$(if $(METHODS),benchmarks.methods methods=$(METHODS),benchmarks.speed))
 
 ui: $(VENV)/installed ## MLflow's pages on http://127.0.0.1:5000 (PORT=, URI=)
 	@mkdir -p outputs
@@ -41,13 +49,13 @@ ui: $(VENV)/installed ## MLflow's pages on http://127.0.0.1:5000 (PORT=, URI=)
 lock: $(VENV)/installed ## take newer versions of the dependencies into requirements*.lock
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
-		--generate-hashes --upgrade --no-header --output-file requirements.lock
+		--generate-hashes --no-strip-extras --upgrade --no-header --output-file requirements.lock
 	cp requirements.lock requirements-scaling.lock  # the same versions, as far as the extras admit them
 	$(BIN)/uv pip compile pyproject.toml --extra slurm --extra ray --extra server --extra browser --universal --python-version 3.11 \
-		--generate-hashes --no-header --output-file requirements-scaling.lock
+		--generate-hashes --no-strip-extras --no-header --output-file requirements-scaling.lock
 
 clean: ## remove the environment and caches, keep outputs
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 
 # The marker file comes last, so that an install that broke off is taken up again.
 $(VENV)/installed: requirements.lock pyproject.toml

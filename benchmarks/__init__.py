@@ -1,1 +1,1 @@
-"""Programs that the harness is measured against."""
+"""Benchmarks of the harness, and the programs that it is compared with."""

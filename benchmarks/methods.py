@@ -1,8 +1,8 @@
-"""What a step and a lookup take with each method, at one budget, beside ``qr``.
+"""Times a training step and a lookup of each method at one budget, compared with ``qr``.
 
-``make speed METHODS=all``, or ``python -m benchmarks.methods [methods=all] [dataset=movielens_1m] [budget=0.1]
-[repeats=5]``. The methods take turns within each repeat, so that a ratio to ``qr`` compares the same minutes.
-Post-training methods take no steps of their own: their parent's are ``full``'s.
+Run it with ``make speed METHODS=all`` or ``python -m benchmarks.methods [methods=all] [dataset=movielens_1m]
+[budget=0.1] [repeats=5]``. The methods take turns within each repeat, so that a ratio to ``qr`` compares times of the
+same minutes. Post-training methods have no steps to time: ``full`` takes the steps of their parent.
 """
 
 from __future__ import annotations
@@ -12,38 +12,38 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench import backend, data, embeddings, results
+from bench import backend, data, embeddings
 from bench.config import compose
 from bench.data.interactions import Interactions
 from bench.embeddings.base import OverBudget, Vocabulary
 from bench.embeddings.budget import choose
 from bench.errors import BenchError, RequestError
+from bench.records import result as results
 from benchmarks.speed import epochs, trainer_of
 
 REFERENCE = "qr"
 STEPS = 2000
-"""Steps that are timed at once."""
+"""Number of steps that one measurement takes."""
 
 MANY = 10_000_000
-"""Ids of the vocabulary whose sizes are chosen on time."""
+"""Number of ids of the field for which the choice of a size is timed."""
 
 
 @dataclass
 class Timed:
-    """One method.
+    """The times of one method.
 
     Attributes:
-        name: the method's.
-        ratio: full bytes over those that serve.
-        measure: milliseconds a step; None for a method that is not trained itself.
-        lookup_us: microseconds to look up a batch, all fields.
+        name: the method's name.
+        ratio: bytes of the full tables divided by the serving bytes.
+        measure: measures a training step in milliseconds. None for a post-training method.
+        lookup_us: microseconds to look up one batch in all fields.
         size_ms: milliseconds to choose a size for ten million ids within the budget.
-        taken: what ``measure`` gave, one a repeat.
+        taken: the results of ``measure``, one for each repeat.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Timed:
 
 
 def time_sizes(name: str, budget: float, repeats: int = 5) -> float:
-    """Median milliseconds to choose sizes for ten million ids."""
+    """Gives the median time in milliseconds to choose a method's sizes for ten million ids."""
     method, taken = embeddings.find(name), []
     for _ in range(repeats):
         began = time.perf_counter()
@@ -66,10 +66,10 @@ def time_sizes(name: str, budget: float, repeats: int = 5) -> float:
 
 
 def prepare(name: str, interactions: Interactions, budget: float, overrides: list[str]) -> Timed:
-    """A trainer with the method in every field, and its lookups timed once.
+    """Prepares the measurement of a method that compresses every field. Times its lookups and its choice of sizes.
 
     Raises:
-        OverBudget: the method has no size as small.
+        OverBudget: the smallest size of the method exceeds the budget.
     """
     from bench.embeddings.layer import embedding_layers
     from bench.measure.memory import embedding_memory
@@ -86,7 +86,7 @@ def prepare(name: str, interactions: Interactions, budget: float, overrides: lis
 
 
 def table(timed: list[Timed]) -> list[list[str]]:
-    """The heading, then a line a method: its size, its step, its step over the reference's, its lookup."""
+    """Gives the cells of the printed table: a heading, then one row for each method."""
     by_name = {one.name: one for one in timed}
     rows = [["method", "smaller by", "ms a step", f"over {REFERENCE}", "lookup us", "size ms"]]
     for one in timed:
@@ -101,7 +101,7 @@ def table(timed: list[Timed]) -> list[list[str]]:
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the benchmark; ``NAME=VALUE`` arguments as the module says."""
+    """Runs the benchmark. The module's docstring lists the ``NAME=VALUE`` arguments."""
     given = dict(argument.partition("=")[::2] for argument in arguments)
     try:
         methods, dataset = given.pop("methods", "all"), given.pop("dataset", "synthetic")
@@ -114,7 +114,7 @@ def main(arguments: list[str]) -> int:
         for name in names:
             embeddings.find(name)
         settings: Any = compose([f"dataset={dataset}", f"budget={budget}"])
-        interactions = data.load(settings.dataset, Path(settings.data_dir).expanduser())
+        interactions = data.load(settings.dataset, settings.data_dir)
     except (BenchError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -130,7 +130,7 @@ def main(arguments: list[str]) -> int:
             timed.append(prepare(name, interactions, float(budget), []))
             beyond.append(name)
     trained = [one for one in timed if one.measure]
-    for number in range(repeats + 1):  # once before, so that no first touch of memory is timed
+    for number in range(repeats + 1):  # repeat 0 is not counted: it touches memory for the first time
         for one in trained:
             taken = one.measure() if one.measure else 0.0
             if number:

@@ -1,10 +1,11 @@
-"""Keras's published example, done its way: what ``bench`` is compared with.
+"""A replica of Keras's published example, which ``bench`` is compared with.
 
-The method of "Memory-efficient embeddings for recommendation systems" (Salama, Keras code examples, 2021):
-ids are texts in a CSV file that is parsed and shuffled anew in every epoch, looked up in vocabularies inside
-the graph, and trained on by ``model.fit``. Experiment 1 has full tables; experiment 2 splits user ids into
-quotient and remainder (Shi et al. 2019, arXiv 1909.02107) and gives movies vectors of mixed widths (Ginart et
-al. 2019, arXiv 1909.11810). Written from that description and apart from the harness: they share no code.
+The example is "Memory-efficient embeddings for recommendation systems" (Salama, Keras code examples, 2021). Its ids
+are texts in a CSV file. Each epoch parses and shuffles the file again. The graph looks the texts up in vocabularies,
+and ``model.fit`` trains. Experiment 1 has full tables. Experiment 2 splits user ids into quotient and remainder (Shi et
+al. 2019, arXiv 1909.02107) and gives movies vectors of mixed widths (Ginart et al. 2019, arXiv 1909.11810).
+
+The replica is written from that description. It shares no code with the harness.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ BATCH_SIZE = 128
 EPOCHS = 3
 LEARNING_RATE = 0.001
 WIDTH = 64
-SHUFFLE_BUFFER = 10_000  # of make_csv_dataset, which the example leaves as it is
+SHUFFLE_BUFFER = 10_000  # the default of make_csv_dataset, which the example keeps
 BLOCK_ENDS = (400, 1700)
 BLOCK_WIDTHS = (64, 32, 16)
 USERS_A_BUCKET = 50
@@ -37,13 +38,13 @@ COLUMNS = ("user_id", "movie_id", "rating")
 
 @dataclass(frozen=True)
 class Ratings:
-    """Ratings as integers, in the order in which they shall lie in the file.
+    """Ratings, in the order that they get in the files.
 
     Attributes:
-        users: integers (rows,), any numbering.
-        movies: integers (rows,), any numbering.
+        users: integers (rows,), numbered in any way.
+        movies: integers (rows,), numbered in any way.
         stars: numbers (rows,).
-        train: bool (rows,); the others evaluate.
+        train: True for training rows, False for evaluation rows, bool (rows,).
     """
 
     users: npt.NDArray[np.integer]
@@ -53,7 +54,7 @@ class Ratings:
 
 
 def published_split(rows: int, seed: int = 0) -> npt.NDArray[np.bool_]:
-    """Which rows train: each with probability 0.85, as the example draws them."""
+    """Draws the training rows as the example does: each row with probability 0.85. Gives bool (rows,)."""
     return np.random.default_rng(seed).random(rows) <= 0.85
 
 
@@ -61,8 +62,8 @@ class Recipe:
     """One of the example's two models, with its data in files.
 
     Args:
-        model: compiled.
-        folder: where ``train.csv`` and ``eval.csv`` lie.
+        model: the compiled model.
+        folder: the folder of ``train.csv`` and ``eval.csv``.
     """
 
     def __init__(self, model: keras.Model, folder: tempfile.TemporaryDirectory[str]) -> None:
@@ -70,7 +71,7 @@ class Recipe:
         self._folder = folder
 
     def rows(self, part: str, shuffle: bool) -> tf.data.Dataset:
-        """Batches of a file: a mapping of texts, and stars."""
+        """Gives batches of a file. Each batch is a mapping of texts by column, and the stars."""
         return tf.data.experimental.make_csv_dataset(
             str(Path(self._folder.name, f"{part}.csv")),
             batch_size=BATCH_SIZE,
@@ -84,15 +85,15 @@ class Recipe:
         )
 
     def measure(self, steps: int = 500, warm_up: int = 100, repeats: int = 1) -> list[float]:
-        """Milliseconds a training step within ``fit``, its start, compilation and progress bar left out.
+        """Measures a training step inside ``fit``, in milliseconds. Start, compilation and progress bar do not count.
 
         Args:
-            steps: how many are timed at a time.
-            warm_up: steps before those, which compile and fill the shuffle buffer.
-            repeats: how often; all within one epoch, so the file must have enough rows.
+            steps: steps of one measurement.
+            warm_up: steps before the first measurement. They compile the program and fill the shuffle buffer.
+            repeats: number of measurements. All are in one epoch, so the file must have enough rows.
 
         Raises:
-            ValueError: the file ends before that.
+            ValueError: the file has too few rows.
         """
         clock = _Clock(warm_up, steps)
         needed = warm_up + repeats * steps
@@ -102,20 +103,20 @@ class Recipe:
         return [1000 * (end - begin) / steps for begin, end in itertools.pairwise(clock.times)]
 
     def run(self, epochs: int = EPOCHS) -> list[float]:
-        """Trains as published; returns the evaluation rows' mean absolute error after each epoch."""
+        """Trains as published. Gives the mean absolute error on the evaluation rows after each epoch."""
         evaluation = self.rows("eval", shuffle=False)
         history = self._fit(self.rows("train", shuffle=True), epochs=epochs, validation_data=evaluation)
         return [float(value) for value in history.history["val_mae"]]
 
     def _fit(self, rows: tf.data.Dataset, **arguments: Any) -> Any:
         with warnings.catch_warnings():
-            # a file's batches cannot be counted ahead, and shuffle themselves
+            # Keras cannot count the batches of a file ahead, and warns. The data set does the shuffling.
             warnings.filterwarnings("ignore", "Your input ran out of data|`shuffle=True` was passed")
             return self.model.fit(rows, verbose=0, **arguments)
 
 
 class _Clock(keras.callbacks.Callback):
-    """Takes the time after ``warm_up`` steps and every ``steps`` from there."""
+    """Takes the time after ``warm_up`` steps, and then after every ``steps`` steps."""
 
     def __init__(self, warm_up: int, steps: int) -> None:
         super().__init__()
@@ -130,19 +131,19 @@ class _Clock(keras.callbacks.Callback):
 
 
 def build(experiment: int, ratings: Ratings) -> Recipe:
-    """Writes the files and makes the model of an experiment.
+    """Writes the files of an experiment and makes its model.
 
     Args:
         experiment: 1 for full tables (623,744 parameters on MovieLens 1M), 2 for the memory-efficient model
             (117,968).
-        ratings: all rows; vocabularies are taken from all of them, in order of appearance.
+        ratings: all rows. The vocabularies hold the ids of all of them, in order of appearance.
 
     Raises:
-        ValueError: another experiment.
+        ValueError: the experiment is neither 1 nor 2.
     """
     if experiment not in (1, 2):
         raise ValueError(f"experiment={experiment}: give 1 or 2")
-    # the files go when the Recipe does
+    # the folder is deleted together with the Recipe
     folder = tempfile.TemporaryDirectory(prefix="recipe-")
     users, movies = _texts("user", ratings.users), _texts("movie", ratings.movies)
     for part, chosen in (("train", ratings.train), ("eval", ~ratings.train)):
@@ -171,7 +172,7 @@ def _vocabulary(texts: npt.NDArray[np.str_]) -> list[str]:
 
 
 def _blocks(texts: npt.NDArray[np.str_], words: Sequence[str]) -> list[list[str]]:
-    """The vocabulary by falling number of ratings, in blocks; the example counts evaluation rows too."""
+    """Cuts the vocabulary into blocks, by falling number of ratings. As in the example, evaluation rows count too."""
     known, counts = np.unique(texts, return_counts=True)
     ratings = dict(zip(known.tolist(), counts.tolist(), strict=True))
     ranked = sorted(words, key=lambda word: -ratings[word])
@@ -180,13 +181,13 @@ def _blocks(texts: npt.NDArray[np.str_], words: Sequence[str]) -> list[list[str]
 
 
 def _lookup_table(words: list[str], width: int, name: str, unknown: int = 0) -> keras.Sequential:
-    """Texts to vectors: a vocabulary, then a table with one row a word and ``unknown`` for all others."""
+    """Makes the layers from texts to vectors: a vocabulary, and a table with a row a word and ``unknown`` more rows."""
     lookup = keras.layers.StringLookup(vocabulary=words, mask_token=None, num_oov_indices=unknown)
     return keras.Sequential([lookup, keras.layers.Embedding(len(words) + unknown, width)], name=name)
 
 
 def _compiled(of_user: Any, of_movie: Any) -> keras.Model:
-    # ordered as make_csv_dataset's: Keras sorts a plain dict and then feeds movies to users
+    # The order is that of make_csv_dataset. Keras sorts a plain dict, and would feed movies to the users' input.
     inputs = OrderedDict((column, keras.Input((), name=column, dtype=tf.string)) for column in COLUMNS[:2])
     similarity = keras.layers.Dot(axes=1)([of_user(inputs["user_id"]), of_movie(inputs["movie_id"])])
     model = keras.Model(inputs, 5 * keras.ops.sigmoid(similarity))
@@ -199,7 +200,7 @@ def _compiled(of_user: Any, of_movie: Any) -> keras.Model:
 
 
 class QuotientRemainder(keras.layers.Layer):
-    """The product of a row chosen by id // buckets and one by id % buckets, each of a table of its own."""
+    """The product of two rows: row id // buckets of one table and row id % buckets of another."""
 
     def __init__(self, words: list[str], buckets: int, width: int, name: str) -> None:
         super().__init__(name=name)
@@ -209,13 +210,13 @@ class QuotientRemainder(keras.layers.Layer):
         self.remainders = keras.layers.Embedding(buckets, width)
 
     def call(self, texts: Any) -> Any:
-        """Vectors (batch, width) of texts (batch,)."""
+        """Gives vectors (batch, width) for texts (batch,)."""
         ids = self.lookup(texts)
         return self.quotients(ids // self.buckets) * self.remainders(ids % self.buckets)
 
 
 class MixedDimensions(keras.layers.Layer):
-    """Every block's vectors for all texts, each masked to the block that a text is of, and summed."""
+    """Vectors of mixed widths. Each block gives a vector for every text. A mask keeps the one of the text's block."""
 
     def __init__(self, blocks: list[list[str]], widths: Sequence[int], width: int, name: str) -> None:
         super().__init__(name=name)
@@ -231,7 +232,7 @@ class MixedDimensions(keras.layers.Layer):
         self.projections = [keras.layers.Dense(width) if own != width else None for own in widths]
 
     def call(self, texts: Any) -> Any:
-        """Vectors (batch, width) of texts (batch,)."""
+        """Gives vectors (batch, width) for texts (batch,)."""
         block = self.block_of.lookup(texts)
         vectors = tf.zeros((tf.shape(texts)[0], self.width))
         for number, (table, project) in enumerate(zip(self.tables, self.projections, strict=True)):
@@ -242,5 +243,5 @@ class MixedDimensions(keras.layers.Layer):
         return vectors
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """(batch, width)."""
+        """Gives (batch, width)."""
         return (*input_shape, self.width)

@@ -1,13 +1,12 @@
-"""How fast a step is: the recipe as published, and PyTorch's plain loop, against the harness on this machine.
+"""Compares a training step of the harness with the published recipe and with PyTorch's plain loop, on this machine.
 
-``make speed``, or ``python -m benchmarks.speed [dataset=movielens_1m] [repeats=5] [parts=recipe,torch,large,time]``.
-Everything is measured in turn, one after the other within each repeat, so that a ratio compares the same minutes.
+Run it with ``make speed`` or ``python -m benchmarks.speed [dataset=movielens_1m] [repeats=5]
+[parts=recipe,torch,large,time]``. All programs take turns within each repeat, so that a ratio compares times of the
+same minutes.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from bench import backend, data
 from bench.config import compose
 from bench.data.interactions import Field, Interactions, Part
 from bench.errors import BenchError, RequestError
+from benchmarks.torch_loop import is_there
 
 PARTS = ("recipe", "torch", "large", "time")
 LARGE_ROWS = (4_000_000, 2_000_000)
@@ -32,7 +32,7 @@ EXPERIMENTS = {"full": "strategy=full", "QR + MD": "strategy=qr_md"}
 
 @dataclass
 class Timed:
-    """Milliseconds a step, one number a repeat."""
+    """A program and its times: milliseconds a step, one number for each repeat."""
 
     name: str
     measure: Callable[[], float]
@@ -40,21 +40,21 @@ class Timed:
 
     @property
     def median(self) -> float:
-        """The middle one."""
+        """Median of the times, in milliseconds."""
         return float(np.median(self.taken))
 
 
 def settings_of(*overrides: str) -> Any:
-    """Settings of the recipe, with some changed."""
-    many = "training.epochs=100"  # more than any measurement takes
+    """Composes the settings of the recipe, with some changed."""
+    many = "training.epochs=100"  # more epochs than any measurement takes
     return compose([*["num_buckets=120"] * ("strategy=qr_md" in overrides), many, *overrides])
 
 
 def trainer_of(interactions: Interactions, *overrides: str, loop: Any = None) -> Any:
-    """A trainer as ``bench.run`` would make it."""
+    """Makes a compiled trainer as ``bench.run`` does."""
     from bench import models
     from bench.embeddings.layer import CompressedEmbedding
-    from bench.run import choose_methods
+    from bench.models.fields import choose_methods
     from bench.training.loop import Loop
     from bench.training.trainer import Trainer
 
@@ -71,7 +71,10 @@ def trainer_of(interactions: Interactions, *overrides: str, loop: Any = None) ->
 
 
 def epochs(trainer: Any, most_steps: int | None = None) -> Callable[[], float]:
-    """Milliseconds a step over an epoch, host preparation and settling included; or over its first steps."""
+    """Makes a function that trains for an epoch, or for its first steps, and gives milliseconds a step.
+
+    The time includes host preparation and, after a whole epoch, settling.
+    """
     number = 0
 
     def measure() -> float:
@@ -91,7 +94,7 @@ def epochs(trainer: Any, most_steps: int | None = None) -> Callable[[], float]:
 
 
 def random_rows(users: int, items: int, rows: int = 400_000) -> Interactions:
-    """Ratings whose ids are drawn evenly: the worst for caches."""
+    """Draws ratings with uniformly distributed ids, the worst case for caches."""
     rng = np.random.default_rng(0)
     ids = {
         "user": rng.integers(0, users, rows, dtype=np.int32),
@@ -106,7 +109,7 @@ def random_rows(users: int, items: int, rows: int = 400_000) -> Interactions:
 
 
 def recipe(interactions: Interactions, timed: list[Timed]) -> None:
-    """Adds the published recipe and the harness, both experiments."""
+    """Adds the published recipe and the harness, for both experiments."""
     from benchmarks.recipe import Ratings, build
 
     parts = (interactions.train, interactions.evaluation)
@@ -124,11 +127,9 @@ def recipe(interactions: Interactions, timed: list[Timed]) -> None:
 
 
 def torch(interactions: Interactions, timed: list[Timed]) -> None:
-    """Adds PyTorch's plain loop for the full model, where PyTorch is installed."""
-    if importlib.util.find_spec("torch") is None:
-        print("PyTorch's loop is left out: PyTorch is not installed; pip install -e '.[torch]'")
+    """Adds PyTorch's plain loop for the full model, if PyTorch is installed."""
+    if not is_there():
         return
-    print(f"PyTorch {importlib.metadata.version('torch')}")
     train = interactions.train
 
     def measure() -> float:
@@ -142,10 +143,10 @@ def torch(interactions: Interactions, timed: list[Timed]) -> None:
 
 
 def large(timed: list[Timed]) -> None:
-    """Adds full tables of millions of rows by rows, and smaller ones dense."""
+    """Adds full tables of millions of rows with deferred updates, and smaller ones with dense updates."""
     for rows, updates, most in ((LARGE_ROWS, "deferred", 3000), (DENSE_ROWS, "dense", 40)):
         trainer = trainer_of(random_rows(*rows), "strategy=full", f"training.table_updates={updates}")
-        # Chunks of the usual size, but for the dense form, which takes a hundred times as long.
+        # A dense step takes a hundred times as long, so its chunks are shorter.
         if updates == "dense":
             trainer.batches.chunk_steps = most // 2
             trainer.loop.run(trainer.batches.example())
@@ -154,7 +155,7 @@ def large(timed: list[Timed]) -> None:
 
 
 def where_time_goes(interactions: Interactions, repeats: int) -> None:
-    """Prints what the parts of a step add, by leaving the later ones out."""
+    """Prints the time that each part of a step adds. Each line leaves out the parts after it."""
     import tensorflow as tf
 
     from bench.training.loop import Loop
@@ -163,10 +164,10 @@ def where_time_goes(interactions: Interactions, repeats: int) -> None:
         return tf.add_n([tf.reduce_sum(array) for array in tf.nest.flatten(arrays)])
 
     class Reads(Loop):
-        """Reads the rows and does nothing with them."""
+        """A loop that reads the rows and does nothing with them."""
 
-        def _one(self, batch: Any, step: Any, base: Any, coefficients: Any) -> Any:
-            found = self._read(batch, step, base, coefficients)
+        def _one(self, batch: Any, clock: Any) -> Any:
+            found = self._read(batch, clock)
             values = [
                 tf.gather(self.whole.values()[self.positions[id(variable)]], batch["indices"][key][name])
                 for key, layer in self.layers.items()
@@ -176,10 +177,10 @@ def where_time_goes(interactions: Interactions, repeats: int) -> None:
             return total([found, values])
 
     class Differentiates(Loop):
-        """Computes gradients and updates nothing."""
+        """A loop that computes gradients and updates nothing."""
 
         def _update(self, batch: Any, read: Any, of_values: Any, of_rows: Any, *rest: Any) -> None:
-            # A number that depends on them all has to be stored, or the compiler would leave them out.
+            # The compiler leaves out a result that is not used. So a sum of all gradients is stored.
             gradients = [g for g in (*of_values, *of_rows.values()) if g is not None]
             summed = [g.values if isinstance(g, tf.IndexedSlices) else g for g in gradients]
             self.sink.assign(total([summed, read]))
@@ -214,7 +215,7 @@ def _alone(batches: Any) -> float:
 
 
 def ratio_line(slow: Timed, fast: Timed, wanted: float | None = None, at_most: bool = False) -> str:
-    """A ratio's median and spread, pair by pair, and whether it is what is aimed at."""
+    """Gives a line with the median and the range of the ratios of pairs, and whether the goal is met."""
     ratios = np.array(slow.taken) / np.array(fast.taken)
     line = (
         f"  {np.median(ratios):7.2f}  ({ratios.min():.2f} to {ratios.max():.2f})  {slow.name} / {fast.name}"
@@ -226,7 +227,7 @@ def ratio_line(slow: Timed, fast: Timed, wanted: float | None = None, at_most: b
 
 
 def report(timed: list[Timed]) -> None:
-    """Prints times and ratios."""
+    """Prints all times and ratios."""
     print("\nMilliseconds a step: median (least to most)")
     for item in timed:
         print(f"  {item.median:9.4f}  ({min(item.taken):.4f} to {max(item.taken):.4f})  {item.name}")
@@ -249,7 +250,7 @@ def report(timed: list[Timed]) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the benchmark; ``NAME=VALUE`` arguments as the module says."""
+    """Runs the benchmark. The module's docstring lists the ``NAME=VALUE`` arguments."""
     given = dict(argument.partition("=")[::2] for argument in arguments)
     try:
         dataset, repeats = given.pop("dataset", "synthetic"), int(given.pop("repeats", 5))
@@ -259,7 +260,7 @@ def main(arguments: list[str]) -> int:
                 f"{' '.join(arguments)}: give dataset=NAME, repeats=5, parts={','.join(PARTS)}"
             )
         settings = compose([f"dataset={dataset}"])
-        interactions = data.load(settings.dataset, Path(settings.data_dir).expanduser())
+        interactions = data.load(settings.dataset, settings.data_dir)
         users = interactions.fields["user"].size
         if "recipe" in parts and (users // 50) ** 2 < users:
             raise RequestError(
@@ -282,7 +283,7 @@ def main(arguments: list[str]) -> int:
     if "large" in parts:
         large(timed)
     for item in timed:
-        item.measure()  # once before, so that no first touch of memory is timed
+        item.measure()  # not counted: it touches memory for the first time
     for _ in range(repeats):
         for item in timed:
             item.taken.append(item.measure())

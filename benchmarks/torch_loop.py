@@ -1,12 +1,14 @@
-"""PyTorch's plain loop for the recipe's full model: what the harness's step is compared with.
+"""A plain loop in PyTorch for the recipe's full model, which the harness's step is compared with.
 
-Dense tables, dense Adam, batches sliced from tensors in memory that are shuffled once: no data loader, so
-that nothing but the step itself is timed. ``python -m benchmarks.torch_loop ROWS.npz STEPS`` prints milliseconds a
-step, in a process of its own: some builds of PyTorch crash beside TensorFlow.
+Tables and Adam are dense. The rows are tensors in memory, shuffled once, and batches are slices of them. There is no
+data loader, so that only the step is timed. ``python -m benchmarks.torch_loop ROWS.npz STEPS`` prints milliseconds a
+step. It is a separate process, because some builds of PyTorch crash beside TensorFlow.
 """
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
 import sys
 import time
 from typing import Any
@@ -28,20 +30,20 @@ def measure(
     threads: int | None = None,
     seed: int = 0,
 ) -> float:
-    """Milliseconds a training step.
+    """Measures a training step in milliseconds.
 
     Args:
-        users: ids from 0, (rows,); the table has one row for each up to the largest.
-        items: ids from 0, (rows,).
-        labels: (rows,), from 0 to 5.
-        steps: how many are timed; the rows are gone through again where they end.
-        warm_up: steps before those.
-        threads: how many PyTorch computes with; None leaves its own choice.
-        seed: of the initial tables and the order of rows.
+        users: ids from 0 on, (rows,). The table has a row for each id up to the largest.
+        items: ids from 0 on, (rows,).
+        labels: numbers from 0 to 5, (rows,).
+        steps: number of timed steps. After the last row the first follows again.
+        warm_up: steps before the timed ones.
+        threads: threads that PyTorch computes with. None leaves the choice to PyTorch.
+        seed: decides the initial tables and the order of the rows.
 
     Raises:
-        ImportError: PyTorch is not installed; the message says how to install it.
-        ValueError: fewer rows than a batch.
+        ImportError: PyTorch is not installed. The message says how to install it.
+        ValueError: there are fewer rows than a batch has.
     """
     torch = _torch()
     if len(labels) < BATCH_SIZE:
@@ -72,6 +74,15 @@ def measure(
     for number in range(warm_up, warm_up + steps):
         step(number)
     return 1000 * (time.perf_counter() - begin) / steps
+
+
+def is_there() -> bool:
+    """Returns True if PyTorch is installed; prints its version, or how to install it."""
+    if importlib.util.find_spec("torch") is None:
+        print("PyTorch's loop is left out: PyTorch is not installed; pip install -e '.[torch]'")
+        return False
+    print(f"PyTorch {importlib.metadata.version('torch')}")
+    return True
 
 
 def _torch() -> Any:

@@ -13,12 +13,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.cli import run
+from bench.config import Settings
+from bench.sweeps.jobs import Task, Work
+
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = ("dataset.num_users=300", "dataset.num_items=200", "dataset.num_ratings=5000")
 GOOD = ("strategy=qr", "save_weights=true")
 DIVERGES = ("training.optimizer=sgd", "training.learning_rate=1e30")
 LIMIT = 280.0  # seconds; below the tests' own limit, so that what was printed is shown
-SET_BY_USERS = ("BENCH_DATA_DIR", "HYDRA_FULL_ERROR", "MLFLOW_TRACKING_URI", "COLUMNS", "FORCE_COLOR")
+SET_BY_USERS = (
+    "BENCH_DATA_DIR",
+    "BENCH_RESULTS_DIR",
+    "HYDRA_FULL_ERROR",
+    "MLFLOW_TRACKING_URI",
+    "COLUMNS",
+    "FORCE_COLOR",
+)
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,11 @@ class Done:
     err: str
     cwd: Path
     folders: tuple[Path, ...]
+
+    @property
+    def said(self) -> list[str]:
+        """The lines of standard error but those that appear only while something takes long."""
+        return [line for line in self.err.splitlines() if not line.endswith(" so far")]
 
     @property
     def folder(self) -> Path:
@@ -160,8 +176,13 @@ class Commands:
         return self.run(*SMALL, *arguments, **environment)
 
     def start_small(self, *arguments: str, **environment: str) -> Running:
-        """Starts ``small``."""
+        """Starts ``tiny``."""
         return self.start(*SMALL, *arguments, **environment)
+
+
+def run_here(task: Task, argv: list[str], memory: Callable[[Settings], int] | None = None) -> int:
+    """Runs the command ``bench.run`` in this process, with a task in the benchmark's place; returns its exit code."""
+    return run.main(argv, Work(task, memory))
 
 
 def output_folders(cwd: Path) -> set[Path]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+import random
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import absl.logging
 import pytest
 from commands import DIVERGES, GOOD, Commands, Done, Running
+
+LONGEST = ("test_run_everything.py", "test_run_signals.py", "test_optimizers.py", "test_api_load.py")
 
 SCALING = {"cluster": ("submitit", "ray"), "server": ("psycopg",)}
 """What tests with these markers need that requirements.lock does not install."""
@@ -24,9 +26,17 @@ def pytest_configure() -> None:
     # TensorFlow's logger takes hold of standard error as it is when first imported, which in a test is that test's,
     # and closes it when Hydra sets logging up anew.
     absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
+    # A shell starts what it runs in the background with Ctrl-C ignored, and commands that tests start inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts whole commands first, the longest of them before all: a process that begins them last would end alone."""
+    items.sort(key=lambda item: (item.path.name not in LONGEST, item.path.parent != Path(__file__).parent))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    _seed()
     if item.get_closest_marker("movielens") and not _movielens().is_file():
         pytest.skip(f"no {_movielens()}: put the MovieLens 1M archive into BENCH_DATA_DIR")
     if item.get_closest_marker("network") and not _package_index():
@@ -39,6 +49,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for name in SCALING:
         if item.get_closest_marker(name) and (missing := _missing(SCALING[name])):
             pytest.skip(f"no {', '.join(missing)}: pip install -r requirements-scaling.lock")
+
+
+def _seed() -> None:
+    # What draws without a seed of its own, as layers do, draws the same in every run of the tests.
+    random.seed(0)
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(0)
 
 
 def _movielens() -> Path:
@@ -110,47 +127,36 @@ def diverged(first_commands: tuple[Running, Running]) -> Done:
     return first_commands[1].wait()
 
 
-@dataclass(frozen=True)
-class Later:
-    """Commands that follow the good run: its own once more, one that is interrupted, a sweep."""
-
-    again: Done
-    interrupted: Done
-    sweep: Done
-
-
 @pytest.fixture(scope="session")
-def later(good: Done, new_commands: Callable[[str], Commands], data_dir: Path) -> Later:
-    """The good run again and an interrupted one, beside a sweep with the good run among its four."""
-    database = f"sqlite:///{good.cwd}/outputs/mlflow.db"
-    sweep = new_commands("sweep").start_small(
-        "-m", "strategy=full,qr", "seed=0,1", "save_weights=true", MLFLOW_TRACKING_URI=database
-    )
-    interrupted = None
+def last_commands(good: Done, new_commands: Callable[[str], Commands], data_dir: Path) -> tuple[Done, Done]:
+    """The good run's command again, beside a run that gets SIGINT after its first epoch."""
+    interrupted = new_commands("interrupted").start_small("training.epochs=20000")
     try:
         again = Commands(good.cwd, data_dir).small(*GOOD)
-        interrupted = new_commands("interrupted").start_small("training.epochs=20000")
         interrupted.until_trains()
         interrupted.signal_group(signal.SIGINT)
-        return Later(again, interrupted.wait(60), sweep.wait())
+        return again, interrupted.wait(60)
     finally:
-        for command in filter(None, (interrupted, sweep)):
-            command.kill()
+        interrupted.kill()
 
 
 @pytest.fixture(scope="session")
-def again(later: Later) -> Done:
+def again(last_commands: tuple[Done, Done]) -> Done:
     """The good run's command, given a second time in the same folder."""
-    return later.again
+    return last_commands[0]
 
 
 @pytest.fixture(scope="session")
-def interrupted(later: Later) -> Done:
+def interrupted(last_commands: tuple[Done, Done]) -> Done:
     """A run that got SIGINT after its first epoch, as all of its process group did."""
-    return later.interrupted
+    return last_commands[1]
 
 
 @pytest.fixture(scope="session")
-def sweep(later: Later) -> Done:
+def sweep(good: Done, new_commands: Callable[[str], Commands]) -> Done:
     """A sweep of four runs, of which one had finished, that logs where the good run did."""
-    return later.sweep
+    return new_commands("sweep").small(
+        "-m", "strategy=full,qr", "seed=0,1", "save_weights=true",
+        MLFLOW_TRACKING_URI=f"sqlite:///{good.cwd}/outputs/mlflow.db",
+        BENCH_RESULTS_DIR=str(good.cwd / "outputs" / "results"),
+    )  # fmt: skip

@@ -2,47 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from commands import ROOT, SMALL
+from commands import SMALL
+from copied import MODULE, SETTINGS, TEST, copy_project, documented, python
 
 pytestmark = pytest.mark.slow
-
-PYTHON_FILE, SETTINGS_FILE = "bench/embeddings/modulo.py", "conf/embedding/modulo.yaml"
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project with the two files of the documentation, and nothing else, added."""
-    folder = tmp_path_factory.mktemp("project")
-    for name in ("bench", "conf", "hydra_plugins", "tests"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", folder)
-    text = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
-    for name in (PYTHON_FILE, SETTINGS_FILE):
-        assert not (folder / name).exists()
-        (code,) = re.findall(rf"`{re.escape(name)}`.*?```\w+\n(.*?)```", text, re.DOTALL)[:1]
-        (folder / name).write_text(code, encoding="utf-8")
+    """The project with the files of the documentation, and nothing else, added."""
+    folder = copy_project(tmp_path_factory.mktemp("project"))
+    for name in (MODULE, SETTINGS, TEST):
+        (folder / name).write_text(documented(name), encoding="utf-8")
     return folder
-
-
-def python(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
-    environment |= {"BENCH_DATA_DIR": str(project / "data"), "PYTHONPATH": str(project), "COLUMNS": "120"}
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=project,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_help_lists_it(project: Path) -> None:
@@ -78,8 +54,9 @@ def test_the_contract_test_covers_it(project: Path) -> None:
         "-p",
         "no:cacheprovider",
         "tests/embeddings/test_method_contract.py",
+        TEST,
         "-k",
-        "modulo",
+        "modulo or every_method",
     )
     assert done.returncode == 0, done.stdout
     assert int(re.findall(r"(\d+) passed", done.stdout)[0]) > 30
@@ -91,3 +68,13 @@ def test_it_is_a_layer_of_ones_own_model(project: Path) -> None:
         "print(ModuloEmbedding(50, 8, num_rows=5)(np.array([[1, 49]])).shape)"
     )
     assert "(1, 2, 8)" in python(project, "-c", code).stdout
+
+
+def test_its_constructor_is_written_for_editors(project: Path) -> None:
+    done = python(project, "-m", "bench.embeddings.stubs")
+    assert done.returncode == 0, done.stderr
+    text = (project / "bench/embeddings/__init__.pyi").read_text(encoding="utf-8")
+    assert "def ModuloEmbedding(" in text and "num_rows: Rows of the table, at most one an id." in text
+    tested = python(project, "-m", "pytest", "-p", "no:cacheprovider", "tests/embeddings/test_constructors.py",
+                    "-k", "modulo or stub")  # fmt: skip
+    assert tested.returncode == 0, tested.stdout

@@ -1,73 +1,52 @@
-"""``python -m bench.report``: settings, exit codes, and a report from MLflow itself."""
+"""``python -m bench.report``: settings, where runs are read, exit codes, and a report of real runs."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from commands import Commands, Done
 
-from bench import results, tracking
-from bench.report import main
-from bench.reporting import request
-from bench.tracking import history
+from bench import tracking
+from bench.cli.report import main
+from bench.config import report as request
+from bench.records.result import Result, Status
+from bench.records.store import Store
 
 
-def database(folder: Path, runs: list[dict[str, Any]]) -> str:
-    """A store laid out as MLflow's, without the seconds that MLflow takes to make one; returns its URI."""
-    connection = sqlite3.connect(folder / "runs.db")
-    connection.executescript(
-        "CREATE TABLE experiments (experiment_id INTEGER, name TEXT, lifecycle_stage TEXT);"
-        "CREATE TABLE runs (run_uuid TEXT, experiment_id INTEGER, status TEXT, start_time INTEGER,"
-        " artifact_uri TEXT, lifecycle_stage TEXT);"
-        "CREATE TABLE tags (run_uuid TEXT, key TEXT, value TEXT);"
-        "CREATE TABLE params (run_uuid TEXT, key TEXT, value TEXT);"
-        "INSERT INTO experiments VALUES (1, 'embedding-compression', 'active'), (2, 'other', 'active'),"
-        " (0, 'Default', 'active');"
-    )
-    for number, run in enumerate(runs):
-        place = folder / "artifacts" / str(number)
-        place.mkdir(parents=True)
-        status = run.pop("mlflow", "FINISHED")
-        if "status" in run:
-            results.write(results.complete(**run), place)
-        row = (str(number), 1, status, number, place.as_uri(), "active")
-        connection.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?)", row)
-        tags = {"fingerprint": f"f{number}", "dataset": "synthetic", "strategy": "qr", **run.get("tags", {})}
-        if "status" in run:
-            tags["status"] = run["status"]
-        connection.executemany(
-            "INSERT INTO tags VALUES (?, ?, ?)", [(str(number), k, v) for k, v in tags.items()]
-        )
-        given = {"seed": str(number), "strategy": "qr", "embeddings.default.method": "qr", "used.user.x": "1"}
-        connection.executemany(
-            "INSERT INTO params VALUES (?, ?, ?)", [(str(number), k, v) for k, v in given.items()]
-        )
-    connection.execute(
-        "INSERT INTO runs VALUES ('sweep', 1, 'FINISHED', 0, 'file:///gone', 'active')"
-    )  # a parent
-    connection.commit()
-    connection.close()
-    return f"sqlite:///{folder}/runs.db"
-
-
-def finished(strategy: str, seed: int, mae: float, **changed: Any) -> dict[str, Any]:
+def finished(strategy: str, seed: int, mae: float, **changed: Any) -> Result:
     settings = {
         "seed": seed, "strategy": strategy, "embedding_dim": 64, "budget": None,
         "dataset": {"name": "synthetic", "split": {"seed": 0}}, "model": {"name": "dot"},
         "embeddings": {"default": {"method": strategy}}, "training": {"epochs": 3},
+        "tracking": {"uri": "sqlite:///a.db", "experiment": "mine"},
     }  # fmt: skip
-    used = {"method": strategy}
-    return {
-        "status": "finished", "strategy": strategy, "dataset": "synthetic", "seed": seed, "settings": settings,
-        "embeddings": {"user": used}, "fingerprint": f"{strategy} {seed}", "val_mae": mae, "compression_ratio": 1.0,
-        "embedding_bytes": 1000 if strategy == "full" else 100, **changed,
+    values: dict[str, Any] = {
+        "strategy": strategy, "dataset": "synthetic", "seed": seed, "settings": settings, "task": "rating",
+        "embeddings": {"user": {"method": strategy}}, "fingerprint": f"{strategy}-{seed}", "data_digest": "d",
+        "val_mae": mae, "compression_ratio": 1.0, "embedding_bytes": 1000 if strategy == "full" else 100,
     }  # fmt: skip
+    return Result(**{"status": Status.FINISHED, **values, **changed})
+
+
+def failed(strategy: str, seed: int, error: str) -> Result:
+    return finished(strategy, seed, 0.0, status=Status.FAILED, val_mae=None, error=error)
+
+
+def records(folder: Path, *runs: Result) -> str:
+    """Records some runs; returns the setting that names their folder."""
+    store = Store(folder / "records")
+    for run in runs:
+        if run.status == Status.FINISHED:
+            store.add(run)
+        else:
+            store.add_failed(run)
+    return f"results_dir={folder / 'records'}"
 
 
 def test_interrupt_is_one_whatever_a_library_makes_of_it(
@@ -92,36 +71,88 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_prints_json_and_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = [finished(s, seed, 0.7 + seed / 100) for s in ("full", "qr") for seed in (0, 1)]
-    uri = database(tmp_path, [*runs, {"mlflow": "KILLED"}, {"mlflow": "RUNNING"}, {"mlflow": "FINISHED"}])
-    assert main([f"tracking.uri={uri}", "format=json"]) == 0
+    place = records(tmp_path, *runs, failed("md", 4, "the loss is nan"))
+    assert main([place, "format=json"]) == 0
     out, err = capsys.readouterr()
     values = json.loads(out)
     assert err == "" and [group["strategy"] for group in values["groups"]] == ["full", "qr"]
+    assert [group["data_digest"] for group in values["groups"]] == ["d", "d"]
     assert [(run["status"], run["name"], run["seed"]) for run in values["unfinished"]] == [
-        ("killed", "qr", 4), ("killed", "qr", 5), ("unreadable", "qr", 6),
-    ]  # fmt: skip
-    assert "result.json cannot be read: " in values["unfinished"][2]["reason"]
-    assert main([f"tracking.uri={uri}", "format=csv", "strategy=full"]) == 0
+        ("failed", "md", 4)
+    ]
+    assert main([place, "format=csv", "strategy=full"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
-    assert main([f"tracking.uri={uri}", "format=markdown", "ci=bootstrap"]) == 0
+    assert main([place, "format=markdown", "ci=bootstrap"]) == 0
     assert "bootstrap percentiles" in capsys.readouterr().out
-    assert not (tmp_path / "outputs").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["records"]
 
 
-def test_run_that_goes_on_is_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from bench.tracking import lease
+def test_a_damaged_record_is_listed_with_its_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = records(tmp_path, finished("full", 0, 0.7), finished("qr", 0, 0.8))
+    (tmp_path / "records" / "qr-0" / "result.json").write_text("{}")
+    assert main([place, "format=json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert [group["strategy"] for group in values["groups"]] == ["full"]
+    (lost,) = values["unfinished"]
+    assert (lost["status"], lost["name"]) == ("unreadable", "qr-0") and "damaged" in lost["reason"]
+    assert values["left_out"] == ["Runs without numbers (1 unreadable): listed below, in no mean."]
 
-    alive = {lease.PROCESS_TAG: str(lease.Trainer.this())}
-    uri = database(tmp_path, [finished("full", 0, 0.7), {"mlflow": "RUNNING", "tags": alive}])
-    assert main([f"tracking.uri={uri}", "format=json"]) == 0
-    assert [run["status"] for run in json.loads(capsys.readouterr().out)["unfinished"]] == ["running"]
+
+def test_a_run_that_failed_and_then_finished_is_not_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = records(tmp_path, failed("full", 0, "no space"), finished("full", 0, 0.7))
+    assert main([place, "format=json"]) == 0
+    assert json.loads(capsys.readouterr().out)["unfinished"] == []
+
+
+def test_tracking_chooses_records_by_where_they_were_logged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = finished("qr", 0, 0.8)
+    settings = {**(other.settings or {}), "tracking": {"uri": "sqlite:///b.db", "experiment": "yours"}}
+    place = records(tmp_path, finished("full", 0, 0.7), replace(other, settings=settings))
+
+    def strategies(*given: str) -> list[str]:
+        assert main([place, "format=json", *given]) == 0
+        return [group["strategy"] for group in json.loads(capsys.readouterr().out)["groups"]]
+
+    assert strategies() == ["full", "qr"]
+    assert strategies("tracking.experiment=yours") == ["qr"]
+    assert strategies("tracking.uri=sqlite:///a.db", "tracking.experiment=mine") == ["full"]
+    assert main([place, "tracking.experiment=gone"]) == 2
+    assert (
+        "tracking.experiment=gone: none of the 2 records in results_dir=" in (text := said(capsys))
+        and "but to tracking.experiment=mine, tracking.experiment=yours" in text
+    )
+
+
+def test_mlflow_is_asked_where_it_is_the_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def find_all(target: tracking.Target) -> list[Result]:
+        asked.append((target.uri, target.experiment))
+        return [finished("full", 0, 0.7)] if target.experiment == "mine" else []
+
+    monkeypatch.setattr(tracking, "find_all", find_all)
+    given = ["source=mlflow", f"tracking.uri=sqlite:///{tmp_path}/runs.db", "format=json"]
+    assert main([*given, "tracking.experiment=mine"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["groups"]) == 1
+    assert asked[0][1] == "mine" and asked[0][0].endswith("/runs.db")
+    assert main(given) == 2
+    assert "tracking.experiment=embedding-compression: no runs there" in said(capsys)
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["format=pdf"], "format=pdf: give page, markdown, csv or json"),
-        (["foo=1"], "foo=1: no such setting (there are: ci, dataset, format"),
+        (["source=disk"], "source=disk: give records or mlflow"),
+        (["foo=1"], "foo=1: no such setting (there are: across, ci, dataset, format"),
         (["ci=s"], "ci=s: give t or bootstrap"),
         (["outputdir=x"], "did you mean output_dir?"),
         (["dataset=a,b"], "dataset=a,b: several values; give a list as 'dataset=[a,b]'"),
@@ -130,11 +161,17 @@ def test_run_that_goes_on_is_no_failure(tmp_path: Path, capsys: pytest.CaptureFi
         (["~format"], "~format: write format=VALUE"),
         (["a b"], "cannot be read as NAME=VALUE"),
         (["-m"], "-m: no such option"),
-        (["tracking=other"], "tracking=other: no tracking called other"),
-        (["tracking.uri=folder"], "MLflow does not log to a folder any more"),
-        (["output_dir="], "output_dir='': give a text"),
+        (["tracking=other"], "tracking=other"),
+        (["source=mlflow", "tracking.uri=folder"], "MLflow does not log to a folder any more"),
+        (["output_dir="], "output_dir='': give a path"),
         (["only.dataset=x"], "no such setting"),
-        ([], "there is no such database, so nothing has been run there"),
+        ([], "/outputs/results: no records of runs in "),
+        (["results_dir=gone"], "gone (no such folder); python -m bench.run makes one"),
+        (["sweep=latest"], "no records of sweeps in "),
+        (
+            ["sweep=ab", "source=mlflow"],
+            "sweep=ab: sweeps are found by their records; leave out source=mlflow",
+        ),
     ],
 )
 def test_wrong_requests(
@@ -145,29 +182,22 @@ def test_wrong_requests(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for name in ("MLFLOW_TRACKING_URI", "BENCH_RESULTS_DIR"):
+        monkeypatch.delenv(name, raising=False)
     assert main(arguments) == 2
     assert says in said(capsys)
 
 
-def test_nothing_to_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    uri = f"tracking.uri={database(tmp_path, [])}"
-    assert main([uri]) == 2
-    assert "no runs there; python -m bench.run makes one" in said(capsys)
-    assert main([uri, "tracking.experiment=gone"]) == 2
-    assert "no such experiment (there are: embedding-compression, other)" in said(capsys)
-
-
 def test_filters_that_leave_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    uri = f"tracking.uri={database(tmp_path, [finished('full', 0, 0.7)])}"
-    assert main([uri, "dataset=movielens_1m"]) == 2
-    assert (
-        "dataset=movielens_1m: none of the 1 runs" in (text := said(capsys)) and "runs on synthetic" in text
-    )
+    place = records(tmp_path, finished("full", 0, 0.7))
+    assert main([place, "dataset=movielens_1m"]) == 2
+    assert "dataset=movielens_1m: no run of the 1 run of records in " in (text := said(capsys))
+    assert text.endswith("; there are runs on synthetic\n")
 
 
+@pytest.mark.slow
 def test_no_server(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["tracking.uri=http://127.0.0.1:9"]) == 1
+    assert main(["source=mlflow", "tracking.uri=http://127.0.0.1:9"]) == 1
     assert "no server answers" in said(capsys)
 
 
@@ -180,46 +210,59 @@ def test_folder_that_is_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_help_names_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
-    assert all(f"  {name}=" in out for name in request.names()) and len(request.names()) == 8
+    assert all(f"  {name}=" in out for name in request.names()) and len(request.names()) == 13
 
 
-def test_wrong_setting_waits_for_nothing_slow() -> None:
+def modules_after(*arguments: str) -> list[str]:
+    """Which slow modules a command has imported."""
     code = (
-        "import sys; from bench.report import main; code = main(['format=pdf']);"
-        "slow = {'mlflow', 'tensorflow', 'keras', 'altair', 'vl_convert', 'scipy', 'pandas'} & set(sys.modules);"
-        "print(code, *slow)"
+        f"import sys; from bench.cli.report import main; code = main({list(arguments)!r});"
+        "slow = {'mlflow', 'tensorflow', 'keras', 'vl_convert', 'scipy', 'pandas', 'sklearn'} & set(sys.modules);"
+        "print(code, *sorted(slow), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "2\n"
+    return done.stderr.splitlines()[-1].split()
+
+
+def test_a_wrong_setting_waits_for_nothing_slow() -> None:
+    assert modules_after("format=pdf") == ["2"]
+
+
+def test_records_are_read_without_mlflow(tmp_path: Path) -> None:
+    place = records(tmp_path, *(finished(s, seed, 0.7) for s in ("full", "qr") for seed in (0, 1)))
+    assert modules_after(place, "format=json") == ["0", "scipy"]
 
 
 @pytest.mark.slow
 def test_all_failed_gives_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    failed = finished("qr", 0, 0.7, status="failed", val_mae=None, error="the loss is nan")
-    uri = database(tmp_path, [{**failed, "mlflow": "FAILED"}])
-    assert main([f"tracking.uri={uri}", f"output_dir={tmp_path}/report"]) == 0
-    assert "no run has finished" in capsys.readouterr().out
+    place = records(tmp_path, failed("qr", 0, "the loss is nan"))
+    assert main([place, f"output_dir={tmp_path}/report"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(
+        f"error: no finished run to report on in records in {tmp_path}/records: of the 1 run"
+    )
+    assert "1 failed" in error and error.count("\n") == 1
     assert "the loss is nan" in (tmp_path / "report" / "index.html").read_text()
 
 
 @pytest.mark.slow
-def test_from_runs_in_mlflow(commands: Commands) -> None:
+def test_of_real_runs(commands: Commands) -> None:
     sweep: Done = commands.small("-m", "strategy=full,qr", "training.epochs=2")
     assert sweep.code == 0, sweep.err
     assert "python -m bench.report" in sweep.out.splitlines()[-1]
-    target = tracking.check(f"sqlite:///{commands.cwd}/outputs/mlflow.db")
-    assert tracking.find_all(target) == history.read_all(target)  # of the file itself, and through MLflow
-    report = commands.start(module="bench.report").wait()
-    assert report.code == 0, report.err
-    folder = commands.cwd / "outputs" / "report"
-    assert {"index.html", "report.json", "table.csv", "table.md", "memory-error.png"} <= {
-        path.name for path in folder.iterdir()
-    }
-    groups = json.loads((folder / "report.json").read_text())["groups"]
+    folders = [commands.cwd / "outputs" / "report", commands.cwd / "outputs" / "of-mlflow"]
+    for given, folder in zip(([], ["source=mlflow", f"output_dir={folders[1]}"]), folders, strict=True):
+        report = commands.start(*given, module="bench.report").wait()
+        assert report.code == 0, report.err
+        expected = {"index.html", "report.json", "table.csv", "table.md", "memory-error.png"}
+        assert expected <= {path.name for path in folder.iterdir()}
+    groups, of_mlflow = (json.loads((folder / "report.json").read_text())["groups"] for folder in folders)
+    assert groups == of_mlflow
     own = {run["strategy"]: run for run in sweep.results}
     for group in groups:
         run = own[group["strategy"]]
         assert group["val_mae_mean"] == run["val_mae"] and group["embedding_bytes"] == run["embedding_bytes"]
+        assert group["val_constant"] == run["val_constant"] and group["data_digest"] == run["data_digest"]
         # the command that is named repeats the run: nothing is left to train
         again = commands.run(*group["command"].split()[3:])
         assert again.code == 0 and again.result["status"] == "skipped"

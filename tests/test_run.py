@@ -1,7 +1,8 @@
-"""A good run: what it leaves, what it prints, and what becomes of the same command given again."""
+"""Three runs: a good one and its command given again, one whose loss becomes NaN, and one that is interrupted."""
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 import subprocess
@@ -11,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import GOOD, SMALL, Commands, Done, Running
+from commands import GOOD, SMALL, Commands, Done, Running, error_line
 
-from bench.results import WEIGHTS
+from bench.records.store import WEIGHTS
 
 OUTPUT = re.compile(r"outputs/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d")
 RATINGS = ("val_mae", "val_rmse", "val_loss", "train_loss")
@@ -26,7 +27,7 @@ TYPES: dict[str, Any] = {
     "embedding_bytes": int, "full_embedding_bytes": int, "compression_ratio": float, "bytes": dict,
     "optimizer_bytes": int, "peak_rss_bytes": int,
     **dict.fromkeys((*RATINGS, *SECONDS, *TIMES), float),
-    "val_mae_by_decile": list, "history": dict,
+    "val_mae_by_decile": list, "val_mae_by_field": dict, "val_mae_worst_ids": dict, "history": dict,
 }  # fmt: skip
 
 
@@ -89,6 +90,8 @@ def test_errors_and_their_history_agree(good: Done) -> None:
     deciles = result["val_mae_by_decile"]
     assert len(deciles) == 10 and all(isinstance(value, Real) and 0 < value < 4 for value in deciles)
     assert min(deciles) < result["val_mae"] < max(deciles)
+    assert list(result["val_mae_by_field"]) == ["user", "item"]
+    assert result["val_mae_by_field"]["item"] == deciles and len(result["val_mae_by_field"]["user"]) == 10
 
 
 def test_times_agree(good: Done) -> None:
@@ -120,8 +123,7 @@ def test_saved_weights_load(good: Done) -> None:
 
 
 def test_what_is_printed_where_there_is_no_terminal(good: Done) -> None:
-    lines = good.err.splitlines()
-    assert [line.split()[:2] for line in lines] == [["epoch", f"{number}/3"] for number in (1, 2, 3)], (
+    assert [line.split()[:2] for line in good.said] == [["epoch", f"{number}/3"] for number in (1, 2, 3)], (
         good.err
     )
     result = good.result
@@ -164,7 +166,7 @@ def test_run_without_weights_stands_for_none_with_them(commands: Commands) -> No
 @pytest.mark.slow
 def test_mlflow_knows_no_run_that_was_refused_while_building(commands: Commands) -> None:
     done = commands.small("training.epochs=1", "training.optimizer_settings.foo=1")
-    assert done.code == 2 and "foo" in done.err and done.err.count("\n") == 1
+    assert done.code == 2 and "foo" in done.err and len(done.said) == 1
     assert not list((commands.cwd / "outputs").glob("*/*/*"))
     assert commands.small("training.epochs=1").code == 0
     runs = sqlite3.connect(commands.cwd / "outputs/mlflow.db").execute("SELECT status FROM runs").fetchall()
@@ -232,3 +234,21 @@ def test_table_on_a_terminal(commands: Commands, tmp_path: Path) -> None:
     assert max(map(len, plain.splitlines())) <= 91
     for noise in ("Traceback", "WARNING", "oneDNN", "cuda", "CUDA", "INFO", "alembic", "Logging"):
         assert noise not in plain
+
+
+def test_diverging_run_names_the_step(diverged: Done) -> None:
+    assert diverged.code == 1
+    line = error_line(diverged)
+    assert re.search(r"\bnan\b.*\bstep \d+\b", line) and "training.learning_rate" in line and "1e+30" in line
+    result = diverged.result
+    assert result["status"] == "failed" and result["error"] and result["error"] in line
+    assert result["val_mae"] is None and result["fingerprint"]
+    assert len(diverged.said) == 1  # no progress line, no noise
+
+
+def test_interrupted_run(interrupted: Done) -> None:
+    assert interrupted.code == 130
+    assert "interrupted" in error_line(interrupted)
+    result = interrupted.folder / "result.json"
+    assert not result.exists() or json.loads(result.read_text())["status"] != "finished"
+    assert not [path.name for path in interrupted.folder.iterdir() if path.name.startswith(".result")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -109,12 +110,13 @@ def test_one_method_for_all_fields(commands: Commands) -> None:
 
 
 def test_models(commands: Commands) -> None:
-    done = commands.small("-m", "model=dot,dot_bias,neumf", "seed=3")
-    dot, with_biases, network = finished(done)
+    done = commands.small("-m", "model=dot,dot_bias,neumf,bias", "seed=3")
+    dot, with_biases, network, biases = finished(done)
+    assert biases["params_total"] == dot["params_total"] + 1
     assert dot["params_total"] == dot["params_embedding"] == 500 * 64
     assert with_biases["params_total"] == dot["params_total"] + 500 + 1
     assert network["params_total"] > network["params_embedding"]
-    assert len({result["val_mae"] for result in (dot, with_biases, network)}) == 3
+    assert len({result["val_mae"] for result in (dot, with_biases, network, biases)}) == 4
 
 
 def test_splits_and_vocabularies(commands: Commands) -> None:
@@ -161,15 +163,27 @@ COLUMNS = (
     "dataset.columns.timestamp=when",
 )  # fmt: skip
 
+HALF = ("dataset.split.train_fraction=0.5",)  # of rows: then an id has more than 20 to evaluate on
+
 
 def test_table_of_ones_own(commands: Commands, table: Path) -> None:
-    done = commands.run(*COLUMNS, f"dataset.path='{table}'", "dataset.split.kind=time", "strategy=qr_md")
+    done = commands.run(
+        *COLUMNS, f"dataset.path='{table}'", "dataset.split.kind=time", *HALF, "strategy=qr_md"
+    )
     (result,) = finished(done)
     assert result["dataset"] == "table"
     assert result["full_embedding_bytes"] == (120 + 80) * 64 * 4
-    assert len(result["val_mae_by_decile"]) == 10
-    assert done.err.count("\n") == 3 and done.out.startswith("status")  # a line an epoch, and no warning
-    again = commands.run(*COLUMNS, f"dataset.path='{table}'", "dataset.split.kind=time", "strategy=qr_md")
+    assert len(result["val_mae_by_decile"]) == 10 == len(result["val_mae_by_field"]["user"])
+    named = {field: [one["id"] for one in own] for field, own in result["val_mae_worst_ids"].items()}
+    assert len(named["user"]) == 10 and {*named["user"]} <= {f"u{number}" for number in range(120)}
+    assert len(named["item"]) == 10 and {*named["item"]} <= {str(number) for number in range(80)}
+    assert re.search(rf"^worst-served user +{named['user'][0]} \(", done.out, re.MULTILINE)
+    first, *epochs = done.said
+    assert first.startswith(f"{table}: 6000 rows read, none dropped; sha256 ")
+    assert len(epochs) == 3 and done.out.startswith("status")  # a line an epoch, and no warning
+    again = commands.run(
+        *COLUMNS, f"dataset.path='{table}'", "dataset.split.kind=time", *HALF, "strategy=qr_md"
+    )
     assert again.result["status"] == "skipped"
 
 

@@ -40,7 +40,9 @@ def test_full_disk_loses_no_result(commands: Commands, small_disk: Path) -> None
         running.kill()
     assert done.code == 1, done.err
     line = done.err.splitlines()[-1]  # before it, that MLflow could not be told of the failure
-    assert line.startswith("error: ") and ("No space left" in line or "full" in line)
+    assert (
+        line.startswith("error: ") and "no space left on the disk" in line and "the result is kept in" in line
+    )
     assert "Traceback" not in done.err and "Logging error" not in done.err
     result = result_in(done.folder)
     assert result["val_mae"] > 0 and len(result["history"]["val_mae"]) == 400

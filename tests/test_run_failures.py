@@ -3,36 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import signal
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Commands, Done, client_of, error_line, logged_runs, result_in
+from commands import Commands, client_of, error_line, logged_runs, result_in
 
 SLOW_MODULES = ("tensorflow", "keras", "mlflow", "pandas", "pyarrow", "torch")
-
-
-def test_diverging_run_names_the_step(diverged: Done) -> None:
-    assert diverged.code == 1
-    line = error_line(diverged)
-    assert re.search(r"\bnan\b.*\bstep \d+\b", line) and "training.learning_rate" in line and "1e+30" in line
-    result = diverged.result
-    assert result["status"] == "failed" and result["error"] and result["error"] in line
-    assert result["val_mae"] is None and result["fingerprint"]
-    assert diverged.err.count("\n") == 1  # no progress line, no noise
-
-
-def test_interrupted_run(interrupted: Done) -> None:
-    assert interrupted.code == 130
-    assert "interrupted" in error_line(interrupted)
-    result = interrupted.folder / "result.json"
-    assert not result.exists() or json.loads(result.read_text())["status"] != "finished"
-    assert not [path.name for path in interrupted.folder.iterdir() if path.name.startswith(".result")]
 
 
 @pytest.mark.parametrize(
@@ -102,6 +84,28 @@ def test_killed_run_is_trained_again(commands: Commands) -> None:
     runs = {run.info.run_id: run for run in logged_runs(client_of(commands.cwd))}
     assert len({run.data.tags["fingerprint"] for run in runs.values()}) == 1
     assert [id for id, run in runs.items() if run.info.status == "FINISHED"] == [done.result["run_id"]]
+
+
+@pytest.mark.slow
+def test_killed_run_goes_on_from_its_last_epoch(new_commands: Callable[[str], Commands]) -> None:
+    few = ("strategy=qr", "dataset.num_ratings=30000", "training.epochs=30", "training.jit=false")
+    whole = new_commands("whole").small(*few)
+    here = new_commands("killed")
+    running = here.start_small(*few, "training.checkpoint=true")
+    try:
+        running.until(lambda: "epoch 3/" in running.said())
+    finally:
+        running.kill()
+    (state,) = (here.cwd / "outputs" / "results" / "checkpoints").iterdir()
+    done = here.small(*few)  # goes on, whatever is kept from now on
+    assert (done.code, done.result["status"]) == (0, "finished"), done.err
+    found = re.search(r"^going on after epoch (\d+) of 30$", done.err, re.M)
+    assert found and int(found[1]) >= 2, done.err
+    assert done.result["fingerprint"] == whole.result["fingerprint"] == state.name
+    for key in ("val_mae", "val_rmse", "train_loss", "history", "val_mae_by_decile", "val_mae_worst_ids"):
+        assert done.result[key] == whole.result[key], key
+    assert done.result["train_s"] < done.result["total_s"]
+    assert not state.parent.exists()
 
 
 @pytest.mark.slow

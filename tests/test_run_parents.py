@@ -10,6 +10,7 @@ from commands import DIVERGES, Commands, Done, client_of, error_line, logged_run
 
 from bench.embeddings import find, names
 from bench.embeddings.base import Vocabulary
+from bench.records.store import WEIGHTS
 
 pytestmark = pytest.mark.slow
 
@@ -32,10 +33,10 @@ def test_the_parent_is_trained_once(swept: Done) -> None:
     assert set(runs) == {"full", FIRST, SECOND}
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
     parent = runs["full"]
-    assert "parent_run_id" not in parent.data.tags
+    assert "parent_fingerprint" not in parent.data.tags
     for result in swept.results:
-        assert result["parent_run_id"] == parent.info.run_id
-        assert runs[result["strategy"]].data.tags["parent_run_id"] == parent.info.run_id
+        assert result["parent_fingerprint"] == parent.data.tags["fingerprint"]
+        assert runs[result["strategy"]].data.tags["parent_fingerprint"] == parent.data.tags["fingerprint"]
         assert result["run_id"] == runs[result["strategy"]].info.run_id
 
 
@@ -74,7 +75,7 @@ def test_one_field_compressed_and_the_other_trained(commands: Commands) -> None:
     )
     assert done.code == 0, done.err
     runs = logged_runs(client_of(done.cwd))
-    parent = next(run for run in runs if "parent_run_id" not in run.data.tags)
+    parent = next(run for run in runs if "parent_fingerprint" not in run.data.tags)
     used = done.result["embeddings"]
     assert (used["user"]["method"], used["item"]["method"]) == ("qr", FIRST)
     assert parent.data.params["used.item.method"] == "full"
@@ -87,3 +88,32 @@ def test_a_parent_that_fails_is_the_cause(commands: Commands) -> None:
     done = commands.small(f"strategy={FIRST}", *DIVERGES)
     assert done.code == 1
     assert "the loss became" in error_line(done)
+
+
+def test_the_weights_of_a_parent_lie_on_disk_once(commands: Commands) -> None:
+    given = ("-m", f"strategy={','.join(POST_TRAINING)}", "embedding_dim=256", "training.epochs=1")
+    done = commands.small(*given)
+    assert done.code == 0, done.err
+    (parent,) = [record for record in commands.cwd.glob("outputs/results/*") if (record / WEIGHTS).exists()]
+    size = (parent / WEIGHTS).stat().st_size
+    assert size > 500 * 256 * 4
+    files = [path for path in commands.cwd.rglob("*") if path.is_file() and "report" not in path.parts]
+    assert [path for path in files if path.stat().st_size >= size / 2 and path.suffix != ".db"] == [
+        parent / WEIGHTS
+    ]
+    assert (parent / WEIGHTS).stat().st_nlink == 1
+    # asked for, they lie beside the result and in MLflow
+    asked = commands.small("strategy=full", "embedding_dim=256", "training.epochs=1", "save_weights=true")
+    assert asked.result["status"] == "skipped"
+    assert (asked.folder / WEIGHTS).stat().st_ino == (parent / WEIGHTS).stat().st_ino
+
+
+def test_weights_that_are_asked_for_are_in_mlflow(commands: Commands) -> None:
+    done = commands.small(f"strategy={FIRST}", "training.epochs=1", "save_weights=true")
+    client = client_of(done.cwd)
+    stored = {
+        run.data.tags["strategy"]: {file.path for file in client.list_artifacts(run.info.run_id)}
+        for run in logged_runs(client)
+    }
+    assert WEIGHTS in stored[FIRST] and WEIGHTS not in stored["full"]
+    assert (done.folder / WEIGHTS).exists() and not (done.folder / "parent" / WEIGHTS).exists()

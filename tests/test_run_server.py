@@ -173,13 +173,50 @@ def test_equal_run_from_another_folder_is_skipped(
     assert len(logged_runs(client)) == 2
 
 
-def test_postgresql_without_a_server(postgresql: str, commands: Commands, data_dir: Path) -> None:
+def test_what_the_server_has_is_read_and_removed(
+    served: list[Done], server: Server, commands: Commands
+) -> None:
+    uri = f"tracking.uri={server.uri}"
+    found = commands.small("strategy=full", uri)
+    assert found.result["status"] == "skipped", found.err
+    fingerprint = found.result["fingerprint"]
+    assert (
+        commands.cwd / "outputs" / "results" / fingerprint / "record.json"
+    ).exists()  # it has become one here
+    report = commands.start("source=mlflow", "format=json", uri, module="bench.report").wait()
+    assert '"strategy": "qr"' in report.out and '"strategy": "full"' in report.out, report.err
+    removed = commands.start("remove", fingerprint[:12], "--yes", module="bench.results").wait()
+    assert "removed 1 record, 1 run in MLflow" in removed.out, removed.err
+    again = commands.small("strategy=full", uri)
+    assert again.result["status"] == "finished", again.err
+    assert again.result["val_mae"] == found.result["val_mae"]
+
+
+def test_what_a_server_lacks_is_sent(server: Server, client: Any, commands: Commands) -> None:
+    assert commands.small("strategy=qr", "seed=7").code == 0  # logged to a file
+    sent = commands.start(f"tracking.uri={server.uri}", module="bench.track").wait()
+    assert "sent 1 run and 0 sweeps" in sent.out, sent.err
+    (run,) = [run for run in logged_runs(client) if run.data.params["seed"] == "7"]
+    assert run.info.status == "FINISHED"
+
+
+def test_postgresql_without_a_server(postgresql: str, commands: Commands) -> None:
     uri = f"tracking.uri={postgresql}/direct"
     first = commands.small("strategy=qr", uri, PGPASSWORD=PASSWORD)
     assert (first.code, first.result["status"]) == (0, "finished"), first.err
-    again = Commands(commands.cwd, data_dir).small("strategy=qr", uri, PGPASSWORD=PASSWORD)
+    shutil.rmtree(commands.cwd / "outputs" / "results")
+    again = commands.small("strategy=qr", uri, PGPASSWORD=PASSWORD)
     assert (again.code, again.result["status"]) == (0, "skipped"), again.err
     assert again.result["run_id"] == first.result["run_id"]
+
+
+def test_a_finished_run_needs_no_server(postgresql: str, commands: Commands) -> None:
+    first = commands.small(
+        "strategy=full", "seed=5", f"tracking.uri={postgresql}/direct", PGPASSWORD=PASSWORD
+    )
+    assert first.code == 0, first.err
+    again = commands.small("strategy=full", "seed=5", "tracking.uri=http://127.0.0.1:9")
+    assert (again.code, again.result["status"]) == (0, "skipped"), again.err
 
 
 def test_wrong_password_is_said_in_a_line(postgresql: str, commands: Commands) -> None:

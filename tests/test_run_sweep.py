@@ -7,6 +7,7 @@ import re
 import pytest
 from commands import Commands, Done, client_of, error_line, logged_runs, result_in
 
+from bench.records.result import Result
 from bench.tradeoff import tradeoff
 
 
@@ -66,7 +67,7 @@ def test_failed_and_refused_jobs_end_no_other(commands: Commands) -> None:
     assert done.code == 1
     line = error_line(done)
     assert "1 of 4 runs failed" in line and " 2 (" in line and "1e+30" in line
-    assert re.search(r"^run 0 \(.*\) refused: budget=0.0001: .*smallest", done.out, re.MULTILINE)
+    assert re.search(r"^runs 0 \(.*\); 1 \(.*\) refused: budget=0.0001: .*smallest", done.out, re.MULTILINE)
     assert re.search(r"^run 2 \(.*\) failed: .*\bnan\b.*step \d+", done.out, re.MULTILINE)
     written = {folder.name: result_in(folder)["status"] for folder in done.folders if _has_result(folder)}
     assert {name: status for name, status in written.items() if status != "refused"} == {
@@ -88,7 +89,7 @@ def test_ready_sweep_is_one_word_and_gives_a_trade_off(commands: Commands) -> No
     given = ("dataset=synthetic", "num_buckets=20,40", "seed=0,1", "training.epochs=1")
     done = commands.small("experiment=sweep_buckets", *given)
     assert done.code == 0, done.err
-    groups = tradeoff(done.results).groups
+    groups = tradeoff([Result.read(folder) for folder in done.folders]).groups
     assert [(group.strategy, group.seeds) for group in groups] == [("qr", [0, 1])] * 2
     assert [group.embeddings["item"]["num_buckets"] for group in groups] == [40, 20]
     assert all(group.statistics["val_mae"].ci95 for group in groups)
@@ -97,3 +98,30 @@ def test_ready_sweep_is_one_word_and_gives_a_trade_off(commands: Commands) -> No
 
 def _has_result(folder) -> bool:
     return (folder / "result.json").exists()
+
+
+@pytest.mark.slow
+def test_full_tables_of_an_earlier_sweep_are_the_baseline(commands: Commands) -> None:
+    quick = ("training.epochs=1", "training.jit=false")
+    assert commands.small("-m", "strategy=full", "seed=0,1,2", *quick).code == 0
+    done = commands.small("-m", "strategy=qr", "seed=0,1", *quick)
+    rows = {words[0]: words for line in done.out.splitlines() if (words := line.replace("*", " ").split())}
+    assert "baseline" in rows["full"], done.out
+    assert "2 runs of earlier commands, to compare with." in done.out
+    page = (done.folders[0].parent / "report" / "index.html").read_text(encoding="utf-8")
+    assert "baseline" in page
+    # of other training, nothing is the baseline
+    other = commands.small("-m", "strategy=qr", "seed=0,1", "training.epochs=2", "training.jit=false")
+    assert "of an earlier command" not in other.out
+
+
+@pytest.mark.slow
+def test_an_experiment_that_is_renamed_in_mlflow_trains_nothing_anew(commands: Commands) -> None:
+    given = ("-m", "strategy=full,qr", "training.epochs=1", "training.jit=false")
+    assert commands.small(*given).code == 0
+    client = client_of(commands.cwd)
+    experiment = client.get_experiment_by_name("embedding-compression")
+    client.rename_experiment(experiment.experiment_id, "mine")
+    again = commands.small(*given)
+    assert [result["status"] for result in again.results] == ["skipped", "skipped"], again.err
+    assert len(logged_runs(client, "mine")) == 2 and not logged_runs(client)

@@ -1,14 +1,37 @@
-"""Settings: composing ``conf/`` with a user's overrides, and checking what comes out."""
+"""Settings: composes ``conf/`` with a user's overrides, and checks the result.
+
+A name that is imported from here is loaded when it is first used. Every method reads the types of settings
+(``bench.config.typed``), which need only the standard library.
+"""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Sequence
+import importlib
+from typing import TYPE_CHECKING, Any
 
-from bench.config.checking import check
-from bench.config.composing import CONF, Loader, options
-from bench.config.messages import explained
-from bench.config.schema import EarlyStopping, Schedule, Settings, Tracking, Training
+if TYPE_CHECKING:
+    from bench.config.checking import check
+    from bench.config.composing import Loader, loader
+    from bench.config.files import CONF, options
+    from bench.config.jobs import check_job, compose
+    from bench.config.messages import explained
+    from bench.config.schema import EarlyStopping, Schedule, Settings, Tracking, Training
+
+_HOMES = {  # the module of each name
+    "check": "checking",
+    "CONF": "files",
+    "Loader": "composing",
+    "check_job": "jobs",
+    "compose": "jobs",
+    "explained": "messages",
+    "loader": "composing",
+    "options": "files",
+    "EarlyStopping": "schema",
+    "Schedule": "schema",
+    "Settings": "schema",
+    "Tracking": "schema",
+    "Training": "schema",
+}
 
 __all__ = [
     "CONF",
@@ -19,6 +42,7 @@ __all__ = [
     "Tracking",
     "Training",
     "check",
+    "check_job",
     "compose",
     "explained",
     "loader",
@@ -26,26 +50,7 @@ __all__ = [
 ]
 
 
-@functools.cache  # without a default: loader() and loader(()) would be two
-def loader(config_dirs: tuple[str, ...]) -> Loader:
-    """The loader over ``conf/`` and the user's own folders, one for all that ask."""
-    return Loader(config_dirs)
-
-
-def compose(overrides: Sequence[str] = (), by: Loader | None = None) -> Settings:
-    """The settings that the command would run with, without the command.
-
-    Example:
-        ``compose(["strategy=qr", "num_buckets=120"]).method("user")``
-
-    Args:
-        overrides: as on the command line.
-        by: a loader to use again, or None for a new one.
-
-    Raises:
-        RequestError: a setting is wrong; the message is one line.
-    """
-    by = by or Loader()
-    with explained(overrides, by):
-        cfg = by.compose(overrides)
-    return check(cfg, cfg.hydra.runtime.choices, by)
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,31 +1,34 @@
-"""What Hydra and OmegaConf raise, as one line that names the setting, its value, and what would work."""
+"""Messages for the errors of Hydra and OmegaConf: one line with the setting, its value, and a remedy."""
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from bench.config.checking import REQUIRED
-from bench.config.composing import CONF, SETTINGS_GROUP, Loader, options
-from bench.config.names import SLOT, slots, stranger
-from bench.errors import BenchError, RequestError
-from bench.settings import nearest, shown
+from bench.config.composing import SETTINGS_GROUP, Choices, Loader
+from bench.config.files import CONF, options
+from bench.config.method_file import without_settings_file
+from bench.config.names import no_field, slots, stranger
+from bench.config.secrets import without_password
+from bench.config.typed import nearest, shown
+from bench.errors import BenchError, RequestError, line
 
 LAUNCHER_EXTRAS = {"submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray"}
-"""Launchers that are plugins of Hydra's, by the extra that installs each."""
+"""Launchers that are plugins of Hydra, each with the extra that installs it."""
 
 
 @contextmanager
 def explained(overrides: Sequence[str], by: Loader) -> Iterator[None]:
-    """While Hydra composes ``overrides``, turns what it raises into one line.
+    """Turns an error that Hydra raises inside the block, while it composes ``overrides``, into one line.
 
     Raises:
-        RequestError: whatever was raised inside, explained.
+        RequestError: the error that was raised inside, explained.
     """
     try:
         _refuse_choices(overrides)
@@ -33,11 +36,11 @@ def explained(overrides: Sequence[str], by: Loader) -> Iterator[None]:
     except BenchError:
         raise
     except Exception as error:
-        raise explain(error, overrides, by) from error
+        raise RequestError(without_password(str(explain(error, overrides, by)))) from error
 
 
 def _refuse_choices(overrides: Sequence[str]) -> None:
-    """Refuses what Hydra has no clear word for, strategy=null and ~dataset among them."""
+    """Refuses overrides for which Hydra has no clear message, such as strategy=null and ~dataset."""
     for override in overrides:
         name, _, value = override.partition("=")
         group = name.lstrip("~+").partition("@")[0]
@@ -53,12 +56,12 @@ def _refuse_choices(overrides: Sequence[str]) -> None:
 
 
 def explain(error: Exception, overrides: Sequence[str], by: Loader) -> RequestError:
-    """The error to show for what Hydra or OmegaConf raised.
+    """Gives the error to show in place of an error of Hydra or OmegaConf.
 
     Args:
-        error: what was raised.
-        overrides: as they were given.
-        by: the loader, for the names that exist.
+        error: the error that was raised.
+        overrides: the overrides as they were given.
+        by: the loader, which knows the names that exist.
     """
     if isinstance(error, OverrideParseException):
         return RequestError(
@@ -81,11 +84,11 @@ def explain(error: Exception, overrides: Sequence[str], by: Loader) -> RequestEr
 
 
 def _line(error: object) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return line(error) or type(error).__name__
 
 
 def _given(name: str, overrides: Sequence[str]) -> str:
-    """The override that names ``name``, as it was given, or the bare name."""
+    """The override that sets ``name``, as it was given, or else the bare name."""
     for override in overrides:
         if override.lstrip("+~").partition("=")[0] == name:
             return override
@@ -103,32 +106,42 @@ def _missing(path: str, known: Sequence[str] | None, overrides: Sequence[str]) -
         (override for override in overrides if re.split("[@=]", override.lstrip("+"))[0] == group),
         f"{group}={name}",
     )
+    if group in ("strategy", "embedding") and (missing := without_settings_file(name, CONF / "embedding")):
+        return missing
     there = f"there are: {', '.join(listed)}" if listed else "there is no such group of settings"
     if group == "hydra/launcher" and name in LAUNCHER_EXTRAS:
         return f'{given}: needs pip install "embedding-bench[{LAUNCHER_EXTRAS[name]}]" ({there})'
     return f"{given}: no {group} called {shown(name)}{nearest(name, listed)} ({there})"
 
 
+def _of_the_data(overrides: Sequence[str], by: Loader) -> Choices:
+    """Gives the option of each config group by the choice of a data set alone, an experiment's too if that composes."""
+    data = [o for o in overrides if o.startswith("dataset=")]
+    try:
+        composed = by.compose([o for o in overrides if o.startswith("experiment=")] + data)
+    except HydraException:
+        composed = by.compose(data)
+    choices: Choices = composed.hydra.runtime.choices
+    return choices
+
+
 def _override(found: re.Match[str], overrides: Sequence[str], by: Loader) -> str:
     name = found.group(1)
     given, value = _given(name, overrides), _value(name, overrides)
     try:
-        choices: Mapping[str, Any] = by.compose(
-            [o for o in overrides if _is_choice(o, name)]
-        ).hydra.runtime.choices
+        choices: Choices = by.compose([o for o in overrides if _is_choice(o, name)]).hydra.runtime.choices
     except HydraException:
-        choices = by.compose([]).hydra.runtime.choices
+        choices = _of_the_data(overrides, by)
+        if given == name:  # a file that was chosen sets it
+            given = next((f"{o}: {name}" for o in overrides if o.startswith("strategy=")), name)
     if "@" in name or name in _groups():
-        known = [f"{SLOT}{slot}" for slot in slots(choices)]
-        return (
-            f"{given}: dataset={choices['dataset']} has no field of that name{nearest(name, known)} "
-            f"(there are: {', '.join(known)})"
-        )
+        return no_field(given, name, choices, slots(choices))
     return stranger(name, value, by.base(choices), choices)
 
 
-def _groups() -> set[str]:
-    return {path.name for path in CONF.iterdir() if path.is_dir()}
+@functools.cache
+def _groups() -> frozenset[str]:
+    return frozenset(path.name for path in CONF.iterdir() if path.is_dir())
 
 
 def _is_choice(override: str, wrong: str) -> bool:

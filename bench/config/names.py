@@ -1,22 +1,23 @@
-"""The names that settings have, and what to say of one that does not exist."""
+"""The names of all settings, and the message for a name that does not exist."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
 
 from omegaconf import DictConfig, OmegaConf
 
-from bench.config.composing import CONF, SETTINGS_GROUP, method_defaults, options
-from bench.settings import nearest, shown, unknown
+from bench.config.comments import settings
+from bench.config.composing import SETTINGS_GROUP, Choices, method_defaults
+from bench.config.files import CONF, options
+from bench.config.typed import Tree, Value, nearest, shown, unknown
 
 SLOT = "embedding@embeddings."
-"""What the config group of a field's method begins with."""
+"""The start of the name of a slot's config group. The field's name follows it."""
 
 
-def names(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """The full names of all settings below ``values``; an empty dict is one setting."""
+def names(values: Tree, prefix: str = "") -> Iterator[str]:
+    """The full names of all settings below ``values``. An empty dict is one setting."""
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
             yield from names(value, f"{prefix}{key}.")
@@ -24,18 +25,34 @@ def names(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key}"
 
 
-def slots(choices: Mapping[str, Any]) -> list[str]:
-    """``default``, and the fields of the data set, each of which may have a method of its own."""
+def slots(choices: Choices) -> list[str]:
+    """The names of the slots: ``default``, and the data set's fields."""
     fields = sorted(group.removeprefix(SLOT) for group in choices if group.startswith(SLOT))
     return ["default", *(field for field in fields if field != "default")]
 
 
-def stranger(name: str, value: Any, base: Mapping[str, Any], choices: Mapping[str, Any]) -> str:
+def no_field(given: str, group: str, choices: Choices, fields: Iterable[str]) -> str:
+    """The message for a method that was chosen for a field that the data set does not have.
+
+    Args:
+        given: the choice, as messages name it.
+        group: its config group.
+        choices: the option of each config group.
+        fields: the slots that exist, ``default`` first.
+    """
+    known = [f"{SLOT}{field}" for field in fields]
+    return (
+        f"{given}: dataset={choices['dataset']} has no field of that name{nearest(group, known)} "
+        f"(there are: {', '.join(known)})"
+    )
+
+
+def stranger(name: str, value: Value, base: Tree, choices: Choices) -> str:
     """The message for a name that the chosen files do not have.
 
     Args:
-        name: full name.
-        value: the value it was given.
+        name: the setting's full name.
+        value: the value that was given.
         base: all settings that the chosen files have.
         choices: the option of each config group.
     """
@@ -51,7 +68,7 @@ def stranger(name: str, value: Any, base: Mapping[str, Any], choices: Mapping[st
     parent, _, last = name.rpartition(".")
     if parent.startswith("embeddings."):
         return _of_method(name, value, parent.removeprefix("embeddings."), choices)
-    level: Any = base
+    level: Value | Tree = base
     for part in parent.split(".") if parent else ():
         level = level.get(part) if isinstance(level, Mapping) else None
     if parent and isinstance(level, Mapping):
@@ -63,12 +80,12 @@ def stranger(name: str, value: Any, base: Mapping[str, Any], choices: Mapping[st
     return f"{name}={shown(value)}: no such setting{suggestion} (there are: {', '.join(top)}; see --help)"
 
 
-def _of_method(name: str, value: Any, slot: str, choices: Mapping[str, Any]) -> str:
+def _of_method(name: str, value: Value, slot: str, choices: Choices) -> str:
     known = slots(choices)
     if slot not in known:
         return (
-            f"{name}={shown(value)}: dataset={choices.get('dataset')} has no field {slot}"
-            f"{nearest(slot, known)} (there are: {', '.join(known)})"
+            f"{name}={shown(value)}: {slot} has no method of its own{nearest(slot, known)} (there are: "
+            f"{', '.join(known)}); if dataset={choices.get('dataset')} has that field, add {SLOT}{slot}=METHOD"
         )
     method = choices.get(f"{SLOT}{slot}")
     if not method:
@@ -78,14 +95,24 @@ def _of_method(name: str, value: Any, slot: str, choices: Mapping[str, Any]) -> 
         )
     last = name.rpartition(".")[2]
     own = sorted(method_defaults(method))
-    owners = [other for other in options("embedding") if last in method_defaults(other)]
+    owners = _methods_with(last)
     hint = f"; {SLOT}{slot}={' or '.join(owners)} has it" if owners else nearest(last, own)
     return f"{name}={shown(value)}: the method {method} has no such setting{hint} (it has: {', '.join(own)})"
 
 
+def belongs_to_methods(name: str) -> bool:
+    """Returns True if a setting is one of a method, or chooses the method of a field."""
+    return name.startswith((SLOT, "embeddings.")) or bool(_methods_with(name))
+
+
 def _strategies_with(name: str) -> list[str]:
-    methods = {method for method in options("embedding") if name in method_defaults(method)}
+    methods = set(_methods_with(name))
     return [strategy for strategy in options("strategy") if methods & set(methods_of(strategy))]
+
+
+def _methods_with(setting: str) -> list[str]:
+    files = {method: CONF / "embedding" / f"{method}.yaml" for method in options("embedding")}
+    return [method for method, file in files.items() if setting in (name for name, _, _ in settings(file))]
 
 
 @functools.cache

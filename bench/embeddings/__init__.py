@@ -1,78 +1,38 @@
-"""Compressed embeddings: one file a method, and one Keras layer that turns any of them into a layer.
+"""Compressed embeddings: one file a method, and one Keras layer for all of them.
 
-``CompressedEmbedding`` and a constructor for each method (``FullEmbedding``, ``QREmbedding``,
-``MDEmbedding``, ...) can be imported from here; only then is Keras imported.
+``CompressedEmbedding``, a constructor for each method (``FullEmbedding``, ``QREmbedding``, ``MDEmbedding``, ...) and
+``Embedding``, which makes a layer of any method, are imported from here. Keras is imported when the first of them is
+used.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from bench.embeddings.base import Method
-from bench.errors import RequestError
-from bench.settings import build, sizes
+from bench.config.files import choices
+from bench.embeddings.registry import find, names, read, settings_class
 
-CONF = Path(__file__).parents[2] / "conf"
-"""Where the choices of each settings group lie."""
+__all__ = ["choices", "find", "names", "read", "settings_class"]
 
-
-def names() -> list[str]:
-    """The methods there are: those with settings in ``conf/embedding``."""
-    return choices("embedding")
-
-
-def choices(group: str) -> list[str]:
-    """The names of a settings group's files, sorted."""
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-
-
-def find(name: str) -> type[Method[Any]]:
-    """The method of that name.
-
-    Raises:
-        RequestError: there is none.
-    """
-    if name not in names():
-        raise RequestError(f"embedding method {name} does not exist; there are {', '.join(names())}")
-    module = importlib.import_module(f"bench.embeddings.{name}")
-    defined = [
-        value
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Method) and value.__module__ == module.__name__
-    ]
-    named = [value for value in defined if value.__name__.lower() == name.replace("_", "")]
-    if not (named or defined):
-        raise RequestError(f"embedding method {name}: {module.__file__} defines no subclass of Method")
-    return (named or defined)[0]
-
-
-def read(spec: Mapping[str, Any]) -> tuple[type[Method[Any]], Any]:
-    """The method and the settings that a mapping names: ``{"method": "qr", "num_buckets": 120}``.
-
-    Raises:
-        RequestError: no such method or setting, or a value of the wrong type.
-    """
-    values = dict(spec)
-    method = find(str(values.pop("method", None)))
-    return method, build(method.Settings, values, refine=sizes)
+_OF_ANY_METHOD = ("CompressedEmbedding", "Embedding")
 
 
 def __getattr__(name: str) -> Any:
-    # As classes are named: of hash_embedding HashEmbeddingEmbedding.
-    methods = (
-        {f"{method.replace('_', '')}embedding": method for method in names()}
-        if name.endswith("Embedding")
-        else {}
-    )
-    if name == "CompressedEmbedding" or name.lower() in methods:
-        from bench.embeddings import layer
+    from bench.embeddings.constructors import by_constructor
 
-        return (
-            layer.CompressedEmbedding
-            if name == "CompressedEmbedding"
-            else layer.constructor(methods[name.lower()])
-        )
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _OF_ANY_METHOD:
+        return getattr(importlib.import_module("bench.embeddings.layer"), name)
+    # The lower-case name finds the method without an import: hashembeddingembedding is that of hash_embedding.
+    method = by_constructor().get(name.lower()) if name.endswith("Embedding") else None
+    if method is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from bench.embeddings import layer
+
+    return layer.constructor(method)
+
+
+def __dir__() -> list[str]:
+    from bench.embeddings.constructors import constructor_name
+
+    return sorted([*globals(), *_OF_ANY_METHOD, *(constructor_name(method) for method in names())])

@@ -1,59 +1,86 @@
-"""What a compression method is: a description of its arrays, and of how vectors come from them.
+"""``Method``, the description of a compression method: its arrays, and how vectors come from them.
 
-Nothing here imports Keras or TensorFlow: a size for ten million rows, a refused setting and serving must not
-wait for them.
+Nothing here imports Keras or TensorFlow. So three things do not wait for that import: the size of a table of ten
+million rows, a refused setting, and serving.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
 
-from bench.embeddings.description import MAX_IDS, Array, Change, Kind, Progress, Vocabulary
+from bench.config.typed import check_words
+from bench.embeddings.description import (
+    MAX_IDS,
+    Array,
+    Arrays,
+    Change,
+    Clipped,
+    Initializer,
+    Kind,
+    Lookups,
+    Progress,
+    Vocabulary,
+)  # fmt: skip
+from bench.embeddings.numbers import as_typed, float32, int32, largest, places
 from bench.errors import RequestError
-from bench.settings import check_words
 
 __all__ = [
-    "MAX_IDS", "Array", "Arrays", "Change", "Kind", "Method", "OverBudget", "Progress", "Vocabulary",
-    "check_positive", "float32", "int32", "largest", "places",
+    "MAX_IDS", "Array", "Arrays", "Change", "Clipped", "Initializer", "Kind", "Lookups", "Method", "OverBudget",
+    "Progress", "Vocabulary", "as_typed", "check_positive", "float32", "int32", "largest", "places",
 ]  # fmt: skip
 
 S = TypeVar("S")
-Arrays = Mapping[str, Any]
 
 
 class Method(ABC, Generic[S]):
-    """A way to turn integer ids into vectors of ``embedding_dim`` with fewer bytes than a full table.
+    """A way to turn integer ids into vectors with fewer bytes than a full table.
 
-    It has two forms. What is trained are ``tables``, ``weights`` and ``maps``, read by ``lookups`` and combined by
-    ``combine``. What serves is ``served()``: the method itself, unless what is kept for serving is smaller than what
-    is trained (codes, quantized rows, sparse rows): then another description, whose arrays ``serve`` makes of the
-    trained ones. Sizes, budgets and the reported error are those of the served form.
+    A method has two forms. The trained form has ``tables``, ``weights`` and ``maps``: ``lookups`` says which rows are
+    read for an id, and ``combine`` makes a vector of them. The form that serves is ``served()``. It is the method
+    itself, unless serving needs less than training (codes, quantized rows, sparse rows). Then it is another
+    description, and ``serve`` makes its arrays from the trained ones. Sizes, budgets and the reported error are those
+    of the form that serves.
 
-    A subclass lives in ``bench/embeddings/<name>.py`` with ``conf/embedding/<name>.yaml`` beside it in the
-    settings. The settings it is given may leave sizes open; ``self.settings`` has them all.
+    A method is the file ``bench/embeddings/methods/NAME.py``, and its settings the file ``conf/embedding/NAME.yaml``.
+    The settings that are given may leave sizes open. ``self.settings`` has all sizes.
 
     Args:
         vocabulary: the field to compress.
-        embedding_dim: width of the vectors that the model sees.
-        settings: an instance of ``Settings``; None for its defaults.
+        embedding_dim: width of the vectors.
+        settings: an instance of ``Settings``; None for the defaults.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import find
+        >>> from bench.embeddings.base import Vocabulary
+        >>> QR = find("qr")
+        >>> method = QR(Vocabulary("user", 6040), 64, QR.Settings(num_buckets=120))
+        >>> method.nbytes
+        61440
+        >>> arrays = {table.name: np.ones(table.shape, table.dtype) for table in method.tables()}
+        >>> method(np.array([0, 6039]), arrays).shape
+        (2, 64)
 
     Raises:
-        RequestError: a setting that cannot work for this vocabulary and width.
+        RequestError: a setting does not work for this vocabulary and width.
     """
 
     Settings: ClassVar[type[Any]]
-    """The settings dataclass: one typed field with a docstring a setting, sizes ``None`` where chosen."""
+    """The settings dataclass. Each setting is a typed field with a docstring; a size that may be chosen is None."""
+
+    family: ClassVar[str] = "other"
+    """The family of the method, as in the table of ``docs/methods.md``. Reports colour methods by family."""
 
     needs_dense_updates: ClassVar[bool] = False
-    """True where the method's update is not one rule per row, so that the trainer may not defer rows."""
+    """True if one row's update depends on other rows. Then the trainer may not defer the updates of rows."""
 
     ignores_budget: ClassVar[bool] = False
-    """True for a method of one size, which a budget does not touch where no other method is used."""
+    """True for a method of one size. A budget has no effect if all fields have such methods."""
 
     def __init__(self, vocabulary: Vocabulary, embedding_dim: int, settings: S | None = None) -> None:
         if embedding_dim < 1:
@@ -66,32 +93,57 @@ class Method(ABC, Generic[S]):
 
     @classmethod
     def name(cls) -> str:
-        """The method's name in settings and results: its module's."""
+        """Returns the method's name in settings and results: the name of its module."""
         return cls.__module__.rsplit(".", 1)[-1]
 
     @abstractmethod
     def resolve(self, settings: S) -> S:
-        """``settings`` with every open size chosen; refuses what cannot work with one line that says why."""
+        """Chooses every open size.
+
+        It must accept its own result. A size above the largest useful one becomes the largest useful one.
+
+        Raises:
+            RequestError: a setting cannot work; the message names the setting, its value, and what would work.
+        """
+
+    def clipped(self, given: S) -> list[Clipped]:
+        """Lists the values in ``given`` that are too large for this field.
+
+        Args:
+            given: the settings before ``resolve``. Defaults are not judged.
+
+        Returns:
+            Each whole number that ``resolve`` has made smaller.
+        """
+        found = []
+        for field in dataclasses.fields(cast(Any, given)):
+            value, used = getattr(given, field.name), getattr(self.settings, field.name)
+            if type(value) is type(used) is int and used < value != field.default:
+                found.append(Clipped(field.name, value, f"at most {used}"))
+        return found
 
     @abstractmethod
     def tables(self) -> tuple[Array, ...]:
-        """Arrays that are read by rows, shape (rows, width)."""
+        """Describes the arrays that are read by rows; each has the shape (rows, width)."""
 
     def weights(self) -> tuple[Array, ...]:
-        """Trainable arrays that are read whole (projections, networks)."""
+        """Describes the trainable arrays that are read whole (projections, networks)."""
         return ()
 
     def maps(self) -> tuple[Array, ...]:
-        """Integer arrays that ``lookups`` or ``combine`` reads (id maps, hashes); fixed within an epoch."""
+        """Describes the integer arrays that ``lookups`` or ``combine`` reads (id maps, hashes).
+
+        They are constant within an epoch.
+        """
         return ()
 
     def build_maps(self) -> dict[str, np.ndarray]:
-        """The arrays of ``maps()`` to begin with, from the vocabulary's training frequencies; zeros if not said."""
+        """Makes the arrays of ``maps()`` for the start of training: zeros, unless a method overrides this."""
         return {array.name: np.zeros(array.shape, array.dtype) for array in self.maps()}
 
     @abstractmethod
-    def lookups(self, ids: Any, maps: Arrays, xp: Any) -> dict[str, Any]:
-        """Which rows are read for each id.
+    def lookups(self, ids: Any, maps: Arrays, xp: Any) -> Lookups:
+        """Says which rows are read for each id.
 
         Args:
             ids: integers of any shape (...).
@@ -99,90 +151,100 @@ class Method(ABC, Generic[S]):
             xp: ``numpy`` or ``keras.ops``.
 
         Returns:
-            Row numbers int32 by table name, shape (...) for one row an id or (..., k) for k rows; further
-            integer arrays that ``combine`` needs may stand beside them under names that are no table's.
+            Row numbers by table name, int32: of shape (...) for one row an id, or (..., k) for k rows an id. The result
+            may also have other integer arrays that ``combine`` needs, under names that no table has.
         """
 
     @abstractmethod
     def combine(self, rows: Arrays, indices: Arrays, weights: Arrays, xp: Any, training: bool) -> Any:
-        """The vectors.
+        """Makes the vectors.
 
         Args:
-            rows: what was read of each table, shape (..., width) or (..., k, width).
-            indices: what ``lookups`` returned.
+            rows: the rows that were read of each table, shape (..., width) or (..., k, width).
+            indices: the result of ``lookups``.
             weights: the arrays of ``weights()`` and ``maps()`` by name.
             xp: ``numpy`` or ``keras.ops``.
-            training: True in a training step. Without it the vectors are those that the served form gives.
+            training: True in a training step. With False, the vectors are those of the form that serves.
 
         Returns:
-            Vectors of shape (..., embedding_dim).
+            Vectors, float of shape (..., embedding_dim).
         """
 
     def penalty(self, rows: Arrays, indices: Arrays, weights: Arrays, xp: Any) -> Any:
-        """What a training step adds to the loss, a scalar; None for nothing. Arguments as ``combine``'s."""
+        """Computes the term that a training step adds to the loss, from the arguments of ``combine``.
+
+        Returns:
+            A scalar; None adds nothing.
+        """
         return None
 
     def rounded(self) -> tuple[str, ...]:
-        """The trainable tables whose rows ``after_update`` changes."""
+        """Names the trainable tables whose rows ``after_update`` changes."""
         return ()
 
     def after_update(self, table: str, rows: Any, noise: Any, xp: Any) -> Any:
-        """What becomes of rows of a table of ``rounded()`` that the optimizer has just updated.
+        """Changes rows that the optimizer has just updated.
 
-        Rows that a batch does not read may drift by their momentum: ``combine`` must take values that this has not
-        been called on.
+        Momentum may also move rows that a batch does not read. This method is not called for them. So ``combine`` must
+        accept rows that this method has not changed.
 
         Args:
-            table: its name.
-            rows: new weights, float32 (rows, width).
+            table: name of the table, one of ``rounded()``.
+            rows: the updated rows, float32 of shape (rows, width).
             noise: independent draws from U[0, 1), of the same shape.
             xp: ``keras.ops`` or ``numpy``.
+
+        Returns:
+            The rows to keep, of the same shape and type.
         """
         return rows
 
     def is_due(self, progress: Progress) -> bool:
-        """Whether ``change`` is to be called now; asked at the end of every chunk of steps and of every epoch."""
+        """Returns True if ``change`` is to be called now. Called at the end of every chunk of steps and every epoch."""
         return False
 
     def change(
         self, progress: Progress, arrays: Mapping[str, np.ndarray], rng: np.random.Generator
     ) -> Change:
-        """New values for some arrays between two steps: pruning, clustering, another stage.
+        """Makes new values for some arrays between two steps: for pruning, for clustering, for another stage.
 
         Args:
-            progress: how far training is.
-            arrays: all arrays of ``tables()``, ``weights()`` and ``maps()``, as they are now.
-            rng: depends on the run's seed, the field and the step.
+            progress: the progress of training.
+            arrays: the current values of all arrays of ``tables()``, ``weights()`` and ``maps()``.
+            rng: a generator that depends on the run's seed, the field and the step.
         """
         raise NotImplementedError(f"{self.name()}: is_due without change")
 
     def parent(self) -> Method[Any] | None:
-        """What is trained in a run of its own before; None for a method that is trained itself.
+        """Returns the method that another run trains first; None for a method that is trained itself.
 
-        The parent's arrays are this method's: post-training methods train nothing, they ``serve`` what their parent
-        has learned. Equal parents are trained once.
+        A post-training method trains nothing. It has the arrays of its parent, and ``serve`` compresses them. Equal
+        parents are trained once.
         """
         return None
 
     def served(self) -> Method[Any]:
-        """The description of what serves."""
+        """Returns the description of the form that serves."""
         return self
 
     def serve(self, arrays: Mapping[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """The arrays of ``served()`` from the trained ones, by name, in the dtypes it says.
+        """Makes the arrays of ``served()`` from the trained ones, with the names and types that ``served()`` describes.
 
         Args:
             arrays: all arrays of ``tables()``, ``weights()`` and ``maps()``.
-            rng: depends on the run's seed and the field.
+            rng: a generator that depends on the run's seed and the field.
         """
         return dict(arrays)
 
     def arrays(self) -> tuple[Array, ...]:
-        """All arrays of this form."""
+        """Describes all arrays of this form."""
         return (*self.tables(), *self.weights(), *self.maps())
 
     def serving_bytes(self) -> dict[Kind, int]:
-        """Bytes that must be resident to answer a lookup from integer ids, by kind, by formula."""
+        """Counts the bytes that must be in memory to answer a lookup from integer ids, by kind.
+
+        They are computed from shapes. No array is made.
+        """
         out: dict[Kind, int] = {}
         for array in self.served().arrays():
             out[array.kind] = out.get(array.kind, 0) + array.nbytes
@@ -191,10 +253,10 @@ class Method(ABC, Generic[S]):
     @classmethod
     @abstractmethod
     def fit(cls, vocabulary: Vocabulary, embedding_dim: int, settings: S, budget_bytes: int) -> S:
-        """The largest settings whose serving bytes stay within ``budget_bytes``; sizes that were given stay.
+        """Chooses the largest sizes whose serving bytes stay within ``budget_bytes``. Sizes that were given stay.
 
         Raises:
-            OverBudget: with the bytes of the smallest that works, where that is more.
+            OverBudget: even the smallest sizes take more; the error has their bytes.
         """
 
     @classmethod
@@ -208,23 +270,23 @@ class Method(ABC, Generic[S]):
         low: int,
         high: int,
     ) -> S:
-        """``fit`` of a method that has one size to choose, more of which never takes fewer bytes.
+        """Does all of ``fit`` for a method with one size to choose. A larger size must never take fewer bytes.
 
         Args:
             vocabulary: the field to compress.
             embedding_dim: width of the vectors.
-            settings: those that were given.
-            budget_bytes: what serving may take.
-            size: the setting's name; a value that was given stays.
-            low: its smallest value.
-            high: its largest value.
+            settings: the settings that were given.
+            budget_bytes: the most bytes that serving may take.
+            size: name of the setting; a value that was given stays.
+            low: smallest value of the setting.
+            high: largest value of the setting.
 
         Raises:
-            OverBudget: with the bytes of the smallest that works, where that is more.
+            OverBudget: even the smallest size takes more; the error has its bytes.
         """
 
         def sized(value: int) -> Method[S]:
-            return cls(vocabulary, embedding_dim, replace(cast(Any, settings), **{size: value}))
+            return cls(vocabulary, embedding_dim, dataclasses.replace(cast(Any, settings), **{size: value}))
 
         if getattr(settings, size) is not None:
             return cls(vocabulary, embedding_dim, settings).within(budget_bytes)
@@ -233,11 +295,15 @@ class Method(ABC, Generic[S]):
 
     @property
     def nbytes(self) -> int:
-        """All serving bytes."""
+        """Number of bytes that serving takes, of all kinds."""
         return sum(self.serving_bytes().values())
 
     def within(self, budget_bytes: int) -> S:
-        """``self.settings``, refused with ``OverBudget`` where serving takes more than ``budget_bytes``."""
+        """Returns ``self.settings`` if serving takes no more than ``budget_bytes``.
+
+        Raises:
+            OverBudget: serving takes more.
+        """
         if self.nbytes > budget_bytes:
             raise OverBudget(
                 f"field {self.vocabulary.name}: {self.name()} takes {self.nbytes} bytes, more than the "
@@ -247,7 +313,11 @@ class Method(ABC, Generic[S]):
         return self.settings
 
     def check_ids(self, ids: np.ndarray) -> None:
-        """Raises ValueError that names the first id outside the vocabulary, and the range."""
+        """Refuses ids outside the vocabulary.
+
+        Raises:
+            ValueError: names the first such id and the range.
+        """
         size = self.vocabulary.size
         if ids.size and (ids.min() < 0 or ids.max() >= size):
             wrong = ids[(ids < 0) | (ids >= size)].flat[0]
@@ -256,10 +326,19 @@ class Method(ABC, Generic[S]):
             )
 
     def __call__(self, ids: Any, arrays: Arrays, xp: Any = np, training: bool = False) -> Any:
-        """Vectors for ids from all the method's arrays by name: what serving does, in NumPy by default.
+        """Computes the vectors of ids, as serving does; in NumPy unless ``xp`` says otherwise.
+
+        Args:
+            ids: integers of any shape (...).
+            arrays: all arrays of the method by name.
+            xp: ``numpy`` or ``keras.ops``.
+            training: as in ``combine``.
+
+        Returns:
+            Vectors of shape (..., embedding_dim).
 
         Raises:
-            ValueError: in NumPy, an id outside the vocabulary.
+            ValueError: in NumPy, an id is outside the vocabulary.
         """
         if xp is np:
             ids = np.asarray(ids)
@@ -272,7 +351,7 @@ class Method(ABC, Generic[S]):
 
 
 class OverBudget(RequestError):  # noqa: N818 - named as what it says
-    """No settings fit the bytes allowed.
+    """The error of settings that take more than the bytes allowed, even at their smallest sizes.
 
     Attributes:
         smallest_bytes: serving bytes of the smallest settings that work.
@@ -284,7 +363,7 @@ class OverBudget(RequestError):  # noqa: N818 - named as what it says
 
 
 def check_positive(**sizes: int | None) -> None:
-    """Refuses sizes below 1; None is left open and passes.
+    """Refuses sizes below 1. None passes: such a size is left open.
 
     Raises:
         RequestError: names the first such size and its value.
@@ -292,52 +371,3 @@ def check_positive(**sizes: int | None) -> None:
     for name, value in sizes.items():
         if value is not None and value < 1:
             raise RequestError(f"{name}={value}: give 1 or more")
-
-
-def int32(values: Any, xp: Any) -> Any:
-    """``values`` as int32; ``xp`` is ``numpy`` or ``keras.ops``."""
-    return np.asarray(values).astype(np.int32, copy=False) if xp is np else xp.cast(values, "int32")
-
-
-def float32(values: Any, xp: Any) -> Any:
-    """``values`` as float32; ``xp`` is ``numpy`` or ``keras.ops``."""
-    return np.asarray(values).astype(np.float32) if xp is np else xp.cast(values, "float32")
-
-
-def largest(low: int, high: int, fits: Callable[[int], bool]) -> int | None:
-    """The largest integer in [low, high] that fits, if all below one that fits fit too; None if none does."""
-    if not fits(low):
-        return None
-    while low < high:
-        middle = (low + high + 1) // 2
-        if fits(middle):
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-def places(ascending: Any, values: Any, xp: Any) -> Any:
-    """How many entries of a sorted list are smaller than each value.
-
-    Args:
-        ascending: integers, shape (n,).
-        values: integers, shape (...).
-        xp: ``numpy`` or ``keras.ops``.
-
-    Returns:
-        int32 of the values' shape, from 0 to n.
-    """
-    if xp is np:
-        return int32(np.searchsorted(ascending, values), np)
-    # Keras's searchsorted compares each value with every entry under XLA; this halves.
-    count = int(ascending.shape[0])
-    low = xp.zeros_like(values, dtype="int32")
-    high = low + count
-    for _ in range(count.bit_length()):
-        middle = (low + high) // 2
-        smaller = xp.logical_and(
-            low < high, xp.take(ascending, xp.minimum(middle, max(count - 1, 0)), axis=0) < values
-        )
-        low, high = xp.where(smaller, middle + 1, low), xp.where(smaller, high, middle)
-    return low

@@ -1,4 +1,4 @@
-"""The words in which methods are described: vocabularies, arrays, and how far training is.
+"""The types that describe a method: vocabularies, arrays, and the progress of training.
 
 Nothing here imports Keras or TensorFlow.
 """
@@ -17,11 +17,20 @@ import numpy as np
 from bench.errors import RequestError
 
 MAX_IDS = 2**31 - 1
-"""Ids and row numbers are int32."""
+"""The largest vocabulary: ids and row numbers are int32."""
+
+Arrays = Mapping[str, Any]
+"""Arrays by name: NumPy arrays if ``xp`` is ``numpy``, Keras tensors if it is ``keras.ops``."""
+
+Lookups = dict[str, Any]
+"""The result of ``Method.lookups``: row numbers by table name, as NumPy arrays or Keras tensors."""
+
+Initializer = str | Mapping[str, Any]
+"""A Keras initializer: its name, or ``{"class_name": ..., "config": {...}}``."""
 
 
 class Kind(StrEnum):
-    """What an array's bytes are counted as in ``result.json``."""
+    """The name under which ``result.json`` counts the bytes of an array."""
 
     TABLES = "tables"
     NETWORKS = "networks"
@@ -32,16 +41,16 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The categorical field that a method compresses.
+    """The ids of one categorical field.
 
     Attributes:
-        name: the field's name (``user``, ``item``).
-        size: how many ids there are; valid ids are 0 to size - 1.
-        counts: training frequency of each id, int64 of shape (size,), or None where it is not known: the ids
-            then count as sorted by falling frequency.
+        name: name of the field (``user``, ``item``).
+        size: number of ids; valid ids are 0 to size - 1.
+        counts: training frequency of each id, int64 of shape (size,). With None, ids count as sorted by falling
+            frequency.
 
     Raises:
-        RequestError: a size or a shape of counts that cannot be.
+        RequestError: the size is below 1 or above ``MAX_IDS``, or counts has another shape.
     """
 
     name: str
@@ -60,21 +69,25 @@ class Vocabulary:
             )
 
     def by_frequency(self) -> np.ndarray:
-        """All ids, the most frequent first and equally frequent ones by id; int64 of shape (size,)."""
+        """Returns all ids, the most frequent first, int64 of shape (size,). Equally frequent ids ascend."""
         if self.counts is None:
             return np.arange(self.size)
         return np.argsort(-self.counts, kind="stable")
 
     def training_rows(self, edges: Sequence[int]) -> list[int] | None:
-        """How many training rows read each block of ids by falling frequency; None where it is not known.
+        """Counts the training rows that read each block of ids.
 
         Args:
-            edges: ascending from 0 to size; block b is from edges[b] up to edges[b + 1].
+            edges: ranks by falling frequency, ascending from 0 to size. Block b has the ranks from edges[b] up to,
+                but without, edges[b + 1].
+
+        Returns:
+            The number of training rows of each block; None if the frequencies are unknown.
         """
         if self.counts is None:
             return None
         key = tuple(edges)
-        if key not in self._sums:  # a search over sizes asks for the same ones again and again
+        if key not in self._sums:  # kept, because a search over sizes asks for the same blocks many times
             falling = np.sort(self.counts)[::-1]
             self._sums[key] = [int(falling[a:b].sum()) for a, b in pairwise(key)]
         return self._sums[key]
@@ -82,23 +95,23 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class Array:
-    """One array of a method.
+    """The description of one array of a method.
 
     Attributes:
         name: unique within the method.
-        shape: tables are (rows, width).
-        dtype: NumPy's name for it.
-        initializer: a Keras initializer's name or its serialized form; ``uniform`` is Keras's default for
-            embeddings, U(-0.05, 0.05). Maps have none.
-        kind: what its bytes are counted as.
-        trainable: False for what no gradient reaches (codes, scales and masks that ``change`` or ``serve`` sets);
-            integers never are.
+        shape: for a table (rows, width).
+        dtype: NumPy's name of the type.
+        initializer: initial values; ``uniform`` is Keras's default for embeddings, U(-0.05, 0.05). Maps do not
+            use it.
+        kind: name under which ``result.json`` counts the bytes.
+        trainable: False for arrays without a gradient (codes, scales, masks): ``change`` or ``serve`` sets them.
+            Integer arrays are never trainable.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: str = "float32"
-    initializer: str | Mapping[str, Any] = "uniform"
+    initializer: Initializer = "uniform"
     kind: Kind = Kind.TABLES
     trainable: bool = True
 
@@ -108,25 +121,25 @@ class Array:
 
     @property
     def size(self) -> int:
-        """How many numbers it holds."""
+        """Number of elements."""
         return prod(self.shape)
 
     @property
     def nbytes(self) -> int:
-        """Bytes it takes, by formula."""
+        """Number of bytes, computed from shape and type."""
         return self.size * np.dtype(self.dtype).itemsize
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far training is, at the end of a chunk of steps.
+    """The progress of training at the end of a chunk of steps.
 
     Attributes:
-        step: steps done.
-        steps: steps of the whole run.
-        epoch: epochs that have ended.
-        epochs: epochs of the whole run.
-        epoch_ended: whether an epoch has just ended.
+        step: number of steps done.
+        steps: number of steps of the whole run.
+        epoch: number of epochs that have ended.
+        epochs: number of epochs of the whole run.
+        epoch_ended: True if an epoch has just ended.
     """
 
     step: int
@@ -137,18 +150,38 @@ class Progress:
 
     @property
     def share(self) -> float:
-        """Of the run's steps, those done."""
+        """Share of the run's steps that are done, from 0 to 1."""
         return self.step / self.steps
 
 
 @dataclass(frozen=True)
 class Change:
-    """New values between two steps.
+    """New values for some arrays, set between two steps.
 
     Attributes:
-        arrays: by name; those that stay may be missing. Maps change at the end of an epoch only.
-        reset_moments: the optimizer's moments of the changed arrays start anew; otherwise they stay.
+        arrays: new values by name. Arrays that keep their values may be missing. Maps may change at the end of an
+            epoch only.
+        reset_moments: True makes the optimizer's moments of these arrays start anew; False keeps them.
     """
 
     arrays: Mapping[str, np.ndarray]
     reset_moments: bool = False
+
+
+@dataclass(frozen=True)
+class Clipped:
+    """A value of a setting that does not work for a field, because the field has too few ids.
+
+    Attributes:
+        setting: name of the setting.
+        value: the value that was given; of a list, the entry that does not work.
+        limit: the values that work, such as ``at most 3706``.
+        why: the reason, as words that go before the name of the field.
+        instead: the field's choice in place of such a value, in words.
+    """
+
+    setting: str
+    value: float
+    limit: str
+    why: str = "too large for"
+    instead: str = "the largest is taken there"

@@ -1,9 +1,11 @@
-"""One family of universal hashes: exact in int64, seeded, equal on every machine, in NumPy and in Keras alike.
+"""The one family of universal hashes: exact in int64, seeded, and equal on every machine, in NumPy and in Keras.
 
-h(x) = (c_0 + c_1 x + ... + c_k x^k) mod p with p = 2^31 - 1 and random c_i in [0, p): the values of any k + 1 ids are
-independent and uniform (Wegman and Carter, "New hash functions and their use in authentication and set equality",
-1981). With k = 3 mean and variance of a chi-square statistic are those of truly random values. c_0 is an offset: id 0
-has no fixed place.
+h(x) = (c_0 + c_1 x + ... + c_k x^k) mod p, with p = 2^31 - 1 and random c_i in [0, p). The values of any k + 1 ids are
+independent and uniform. With k = 3, mean and variance of a chi-square statistic are those of truly random values. The
+offset c_0 gives id 0 a random place too.
+
+Reference:
+    Wegman and Carter, "New hash functions and their use in authentication and set equality", 1981.
 """
 
 from __future__ import annotations
@@ -16,19 +18,20 @@ import numpy as np
 from bench.embeddings.base import Array, Kind, int32
 
 PRIME = (1 << 31) - 1
-"""A Mersenne prime, above every id: products of two residues fit in int64, and the remainder takes no division."""
+"""A Mersenne prime above every id. Products of two residues fit into int64, and the remainder needs no division."""
 
 DEGREE = 3
+"""Degree of the polynomials, unless a method chooses another."""
 
 
 def coefficients(count: int, seed: int, field: str = "", degree: int = DEGREE) -> np.ndarray:
-    """The coefficients of some independent hashes.
+    """Draws the coefficients of independent hashes.
 
     Args:
-        count: how many hashes.
+        count: number of hashes.
         seed: equal seeds give equal hashes.
-        field: whose ids are hashed; fields of one seed have hashes of their own.
-        degree: of the polynomials; the values of any degree + 1 ids are independent.
+        field: name of the field whose ids are hashed. Fields with equal seeds have different hashes.
+        degree: degree of the polynomials; the values of any degree + 1 ids are independent.
 
     Returns:
         int64 of shape (count, degree + 1), the offset first.
@@ -38,16 +41,16 @@ def coefficients(count: int, seed: int, field: str = "", degree: int = DEGREE) -
 
 
 def array(name: str, count: int, degree: int = DEGREE) -> Array:
-    """The description of ``coefficients``, as a map of a method."""
+    """Describes ``coefficients`` as a map of a method."""
     return Array(name, (count, degree + 1), "int64", kind=Kind.MAPS)
 
 
 def hashes(ids: Any, coefficients: Any, xp: Any) -> Any:
-    """The values of all hashes of every id.
+    """Computes the values of all hashes of every id.
 
     Args:
         ids: integers from 0 to 2^31 - 2, shape (...).
-        coefficients: what ``coefficients`` made, shape (count, degree + 1).
+        coefficients: the result of the function ``coefficients``, shape (count, degree + 1).
         xp: ``numpy`` or ``keras.ops``.
 
     Returns:
@@ -63,22 +66,22 @@ def hashes(ids: Any, coefficients: Any, xp: Any) -> Any:
 
 
 def below(values: Any, size: int, xp: Any) -> Any:
-    """Hash values as numbers from 0 to size - 1, int32: floor(value size / 2^31).
+    """Scales hash values to numbers from 0 to size - 1, int32: floor(value size / 2^31).
 
     Args:
-        values: what ``hashes`` gave.
-        size: at most 2^31 - 1; a bucket's share is off by no more than 1 in 2^31 / size.
+        values: the result of ``hashes``.
+        size: number of buckets, at most 2^31 - 1. The buckets' shares differ by at most 1 in 2^31 / size.
         xp: ``numpy`` or ``keras.ops``.
     """
     return int32(xp.right_shift(values * size, 31), xp)
 
 
 def signs(values: Any, xp: Any) -> Any:
-    """Hash values as -1 or 1, int32, by their lowest bit."""
+    """Turns hash values into -1 or 1, int32, by their lowest bit."""
     return int32(2 * xp.bitwise_and(values, 1) - 1, xp)
 
 
 def _reduced(value: Any, xp: Any) -> Any:
-    """``value`` mod PRIME, for 0 <= value < 2^62."""
+    """Returns ``value`` mod PRIME, for 0 <= value < 2^62."""
     value = xp.bitwise_and(value, PRIME) + xp.right_shift(value, 31)
     return xp.where(value >= PRIME, value - PRIME, value)

@@ -1,4 +1,4 @@
-"""The one Keras layer: any method, as a layer for a model of one's own."""
+"""The Keras layer ``CompressedEmbedding``, which works with any method, for a model of your own."""
 
 from __future__ import annotations
 
@@ -11,17 +11,25 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
-from bench.embeddings import find, read
-from bench.embeddings.base import Array, Method, Vocabulary
+from bench.embeddings import constructors
+from bench.embeddings.base import Array, Arrays, Method, Vocabulary
+from bench.embeddings.budget import choose
+from bench.embeddings.registry import find, read
+from bench.embeddings.trial import check_arrays, check_lookups, check_values, check_width, source
+from bench.errors import RequestError
 
 EXACT_IN_FLOAT32 = 1 << 24
+"""The largest vocabulary whose ids float32 can tell apart."""
 
 
 @dataclass
 class _Given:
-    rows: Mapping[str, Any]
-    indices: Mapping[str, Any]
+    """The rows that ``given_rows`` hands to a call, and the number of calls that have used them."""
+
+    rows: Arrays
+    indices: Arrays
     calls: int = 0
 
 
@@ -29,31 +37,38 @@ class _Given:
 class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
     """Turns integer ids into vectors, by a compression method.
 
-    Call it with integers of any shape (...); it gives (..., embedding_dim) in the layer's compute dtype,
-    float32 unless set otherwise. An id outside the vocabulary raises ValueError in eager calls. In a compiled
-    function (``fit``, ``predict``, ``tf.function``) ids are not known when the check would have to be made:
-    check them before (``layer.method.check_ids``), for XLA clamps what is out of range and says nothing.
+    The input is integers of any shape (...). The output has the shape (..., embedding_dim) and the layer's compute
+    dtype, float32 unless set otherwise.
 
-    Floats that are whole numbers are taken as well while they are exact, up to 2^24 ids: Keras makes float32
-    inputs where a model names no input type.
+    An id outside the vocabulary raises ValueError in eager calls. Compiled functions (``fit``, ``predict``,
+    ``tf.function``) cannot check ids: XLA replaces a wrong id by the nearest valid one without an error. Check ids
+    before, with ``layer.method.check_ids``.
 
-    A saved model keeps the method, its settings and its id maps, so that training frequencies are not needed
-    to load it. A process that loads one must import ``bench.embeddings.layer`` first.
+    Floats are accepted too if they are whole numbers and exact, up to 2^24 ids. Keras makes float32 inputs if a model
+    names no input type.
+
+    A saved model keeps the method, its settings and its id maps. So training frequencies are not needed to load it. A
+    process that loads such a model must import ``bench.embeddings.layer`` first.
 
     Args:
-        method: what to compute.
-        served: makes the form that serves instead of the one that is trained; see ``to_served``.
-        seed: makes the initial values depend on it, the field's and the array's name alone; None for Keras's
-            global seed.
-        **kwargs: of every Keras layer (``name``, ``dtype``, ``trainable``).
+        method: the method, with its vocabulary, width and settings.
+        served: True makes the form that serves in place of the one that is trained; see ``to_served``.
+        seed: makes the initial values depend on this number and the names of field and array alone. None: Keras's
+            global seed decides.
+        **kwargs: those of every Keras layer (``name``, ``dtype``, ``trainable``).
 
     Attributes:
         method: as given.
-        form: what is computed: the method, or what it is ``served()`` by.
-        table_variables: Keras variables by the method's names for them, as are ``weight_variables`` and
-            ``map_variables``; empty until the layer is built.
+        form: the form that is computed: the method, or its ``served()``.
+        table_variables: the Keras variables of the tables, by the method's names for them. Empty until the layer is
+            built.
+        weight_variables: those of the weights.
+        map_variables: those of the maps.
 
     Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import CompressedEmbedding, find
+        >>> from bench.embeddings.base import Vocabulary
         >>> method = find("qr")(Vocabulary("user", 6040), 64)
         >>> CompressedEmbedding(method)(np.array([[0, 6039]])).shape
         TensorShape([1, 2, 64])
@@ -67,33 +82,42 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
             raise TypeError(f"method={method!r}: give a bench.embeddings.base.Method")
         self.method, self.seed = method, seed
         self.form: Method[Any] = method.served() if served else method
-        self.autocast = False  # ids that come as floats are judged as they come
-        self.table_variables: dict[str, Any] = {}
-        self.weight_variables: dict[str, Any] = {}
-        self.map_variables: dict[str, Any] = {}
+        self.autocast = False  # Keras would round float ids to a narrower type before they are checked
+        self.table_variables: dict[str, keras.Variable] = {}
+        self.weight_variables: dict[str, keras.Variable] = {}
+        self.map_variables: dict[str, keras.Variable] = {}
         self._given: _Given | None = None
 
     def build(self, input_shape: Any = None) -> None:
-        """Makes the variables; their shapes do not depend on the input's."""
+        """Makes the variables. Their shapes do not depend on the input's.
+
+        Raises:
+            RequestError: the method describes its arrays wrongly.
+        """
+        check_arrays(self.form)
         self.table_variables = {a.name: self._add_array(a) for a in self.form.tables()}
         self.weight_variables = {a.name: self._add_array(a) for a in self.form.weights()}
         values = self.form.build_maps()
+        check_values(self.form, "build_maps", values, self.form.maps())
         self.map_variables = {a.name: self._add_map(a, values[a.name]) for a in self.form.maps()}
 
     @property
-    def array_variables(self) -> dict[str, Any]:
+    def array_variables(self) -> dict[str, keras.Variable]:
         """The Keras variables of all arrays, by the method's names for them."""
         return {**self.table_variables, **self.weight_variables, **self.map_variables}
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All arrays of a built layer as NumPy's, by the method's names for them."""
+        """Returns all arrays of a built layer as NumPy arrays, by the method's names for them."""
         return {name: ops.convert_to_numpy(variable) for name, variable in self.array_variables.items()}
 
     def set_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Gives a built layer's arrays new values, by the method's names for them; those that stay may be missing.
+        """Gives arrays of a built layer new values.
+
+        Args:
+            arrays: new values by the method's names. Arrays that keep their values may be missing.
 
         Raises:
-            ValueError: an array that the layer has not, or of another shape.
+            ValueError: a name that the layer does not have, or another shape.
         """
         variables = self.array_variables
         if unknown := arrays.keys() - variables.keys():
@@ -102,22 +126,29 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
             variables[name].assign(value)
 
     def to_served(self, seed: int = 0) -> CompressedEmbedding:
-        """A layer of the form that serves, made of this trained layer's arrays: codes, quantized or sparse rows.
+        """Makes a layer of the form that serves from this trained layer: codes, quantized rows, sparse rows.
 
         Args:
-            seed: of what is drawn on the way (the starts of a clustering).
+            seed: seed of all random draws, such as the starts of a clustering.
         """
         config = {key: self.get_config()[key] for key in ("name", "dtype")}
         layer = CompressedEmbedding(self.method, served=True, **config)
         layer.build()
         names = self.method.vocabulary.name.encode()
         rng = np.random.default_rng([seed, zlib.crc32(names)])
-        layer.set_arrays(self.method.serve(self.arrays(), rng))
+        arrays = self.method.serve(self.arrays(), rng)
+        check_values(self.method, "serve", arrays, layer.form.arrays())
+        layer.set_arrays(arrays)
         layer.trainable = False
         return layer
 
     def _add_array(self, array: Array) -> Any:
-        initializer = keras.initializers.get(array.initializer if array.trainable else "zeros")
+        try:
+            initializer = keras.initializers.get(array.initializer if array.trainable else "zeros")
+        except (TypeError, ValueError) as error:
+            raise RequestError(
+                f"{source(self.form)}: {array.name}: initializer={array.initializer!r}: Keras has no such initializer"
+            ) from error
         config = initializer.get_config()
         if self.seed is not None and "seed" in config:
             names = f"{self.method.vocabulary.name}/{array.name}".encode()
@@ -132,7 +163,7 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         )
 
     def _add_map(self, array: Array, value: np.ndarray) -> Any:
-        # A function, so that building inside a traced function makes no assignment there.
+        # An initializer sets the value: an assignment inside a traced function would become part of that function.
         def initial(shape: Any, dtype: Any) -> Any:
             return ops.convert_to_tensor(value, dtype)
 
@@ -141,17 +172,16 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         )
 
     @contextmanager
-    def given_rows(self, rows: Mapping[str, Any], indices: Mapping[str, Any]) -> Iterator[None]:
-        """Within it, calls read no table and no id: they combine these rows.
+    def given_rows(self, rows: Arrays, indices: Arrays) -> Iterator[None]:
+        """Makes the call of the layer inside this context combine these rows. It reads neither tables nor ids.
 
         Args:
-            rows: of every table, what ``indices`` say of it: (..., width), or (..., k, width) for k rows an
-                id.
-            indices: what the method's ``lookups`` returned.
+            rows: the rows of every table at ``indices``: (..., width), or (..., k, width) for k rows an id.
+            indices: the result of the method's ``lookups``.
 
         Raises:
-            RuntimeError: used inside itself.
-            ValueError: a table without rows, or other than one call inside.
+            RuntimeError: it is used inside itself.
+            ValueError: rows of a table are missing, or the number of calls inside is not one.
         """
         if self._given is not None:
             raise RuntimeError(f"layer {self.name}: given_rows cannot be used inside itself")
@@ -169,18 +199,28 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
             )
 
     def call(self, ids: Any, training: bool = False) -> Any:
-        """Vectors (..., embedding_dim) for ids (...)."""
+        """Computes the vectors.
+
+        Args:
+            ids: integers of any shape (...).
+            training: True in a training step; a method may then add a penalty to the loss.
+
+        Returns:
+            Vectors of shape (..., embedding_dim).
+        """
         if self._given is not None:
             self._given.calls += 1
             rows, indices = self._given.rows, self._given.indices
         else:
             ids = self._checked(ops.convert_to_tensor(ids))
             indices = self.form.lookups(ids, _tensors(self.map_variables), ops)
+            check_lookups(self.form, indices)
             rows = {
                 name: ops.take(table, indices[name], axis=0) for name, table in self.table_variables.items()
             }
         weights = _tensors({**self.weight_variables, **self.map_variables})
         vectors = self.form.combine(rows, indices, weights, ops, bool(training))
+        check_width(self.form, vectors)
         penalty = self.form.penalty(rows, indices, weights, ops) if training else None
         if penalty is not None:
             self.add_loss(penalty)
@@ -188,7 +228,7 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
 
     def _checked(self, ids: Any) -> Any:
         self._check_dtype(ids)
-        if hasattr(ids, "numpy"):  # an eager tensor: its values are known
+        if hasattr(ids, "numpy"):  # an eager tensor, whose values are known
             values = ops.convert_to_numpy(ids)
             if not np.array_equal(values, np.floor(values)):
                 raise ValueError(f"layer {self.name}: ids that are not whole numbers; give integers")
@@ -196,7 +236,7 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         return ids if "int" in keras.backend.standardize_dtype(ids.dtype) else ops.cast(ids, "int32")
 
     def _check_dtype(self, ids: Any) -> None:
-        """Refuses floats that cannot tell all ids apart; Keras's own float32 inputs can, up to 2^24 ids."""
+        """Refuses floats that cannot tell all ids apart. Keras's own float32 inputs can, up to 2^24 ids."""
         dtype, size = keras.backend.standardize_dtype(ids.dtype), self.method.vocabulary.size
         if "int" not in dtype and not (dtype in ("float32", "float64") and size <= EXACT_IN_FLOAT32):
             raise ValueError(
@@ -205,16 +245,16 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
             )
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
-        """The ids' shape and embedding_dim behind it."""
+        """Returns the ids' shape followed by embedding_dim."""
         return (*input_shape, self.method.embedding_dim)
 
     def compute_output_spec(self, ids: Any, training: bool = False) -> Any:
-        """Shape and dtype of the vectors."""
+        """Returns shape and dtype of the vectors."""
         self._check_dtype(ids)
         return keras.KerasTensor(self.compute_output_shape(ids.shape), dtype=self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
-        """All that ``from_config`` needs; maps are among the saved weights."""
+        """Returns all that ``from_config`` needs. Maps are among the saved weights."""
         vocabulary = self.method.vocabulary
         return {
             **super().get_config(),
@@ -227,57 +267,108 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> CompressedEmbedding:
-        """The layer as it was, without its weights."""
-        config = dict(config)
-        method = find(config.pop("method"))
-        settings = method.Settings(**config.pop("settings"))
-        vocabulary = Vocabulary(**config.pop("vocabulary"))
-        return cls(method(vocabulary, config.pop("embedding_dim"), settings), **config)
+    def from_config(cls, config: Mapping[str, Any]) -> CompressedEmbedding:
+        """Makes the layer anew, without its weights."""
+        values = dict(config)
+        method = find(values.pop("method"))
+        settings = method.Settings(**values.pop("settings"))
+        vocabulary = Vocabulary(**values.pop("vocabulary"))
+        return cls(method(vocabulary, values.pop("embedding_dim"), settings), **values)
 
 
-def _tensors(variables: Mapping[str, Any]) -> dict[str, Any]:
+def _tensors(variables: Arrays) -> Arrays:
     return {name: ops.convert_to_tensor(variable) for name, variable in variables.items()}
 
 
+def Embedding(  # noqa: N802 - named like the layers it makes
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    method: str,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    **settings: Any,
+) -> CompressedEmbedding:
+    """Makes an untrained layer of any method, from the method's name and settings.
+
+    An entry of ``embeddings`` in a result is such settings. So ``Embedding(6040, 64, **result.embeddings["user"])``
+    makes the layer that the run compressed its users with.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        method: The method's name, such as ``qr``.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are sorted by falling
+            frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        **settings: The method's settings; also ``seed``, ``name`` and ``dtype`` of the layer. The ``tables`` of a
+            result's entry are compared with those that the layer gets. Its ``table_updates`` say how a run trained
+            the tables, and decide nothing here.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: the method is unknown; a setting does not work for this vocabulary and width; the tables are not
+            those of the result's entry.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import Embedding
+        >>> layer = Embedding(6040, 64, method="qr", num_buckets=120)
+        >>> layer(np.array([0, 6039])).shape
+        TensorShape([2, 64])
+    """
+    of_layer = {key: settings.pop(key, None) for key in ("seed", "name", "dtype")}
+    expected = settings.pop("tables", None)
+    settings.pop("table_updates", None)
+    known = None if counts is None else np.asarray(counts, np.int64)
+    vocabularies = {field: Vocabulary(field, vocabulary_size, known)}
+    made = choose({field: read({**settings, "method": method})}, vocabularies, embedding_dim, None)[field]
+    found = {table.name: list(table.shape) for table in made.tables()}
+    if expected is not None and found != {name: list(shape) for name, shape in expected.items()}:
+        raise RequestError(
+            f"vocabulary_size={vocabulary_size}, embedding_dim={embedding_dim}: make the tables {found}, and the "
+            f"result's entry has {dict(expected)}; give the sizes of its run, or leave out tables"
+        )
+    return CompressedEmbedding(made, **of_layer)
+
+
 def constructor(method: str) -> Callable[..., CompressedEmbedding]:
-    """The layer's constructor with the method chosen: ``bench.embeddings.QREmbedding`` and its like."""
+    """Makes the constructor of a method's layer, such as ``bench.embeddings.QREmbedding``.
+
+    Its parameters and its docstring come from ``bench.embeddings.constructors``.
+
+    Args:
+        method: name of the method.
+    """
 
     def make(
         vocabulary_size: int,
         embedding_dim: int = 64,
         *,
-        counts: np.ndarray | None = None,
+        counts: ArrayLike | None = None,
         field: str = "ids",
-        seed: int | None = None,
-        name: str | None = None,
-        dtype: Any = None,
         **settings: Any,
     ) -> CompressedEmbedding:
-        chosen, values = read({"method": method, **settings})
-        known = None if counts is None else np.asarray(counts, np.int64)
-        vocabulary = Vocabulary(field, vocabulary_size, known)
-        return CompressedEmbedding(
-            chosen(vocabulary, embedding_dim, values), seed=seed, name=name, dtype=dtype
+        given = settings.pop("method", method)  # in the entry of a result
+        if given != method:
+            raise RequestError(
+                f"method={given}: {constructors.constructor_name(method)} makes layers of {method}; call "
+                "Embedding, which makes one of any method"
+            )
+        return Embedding(
+            vocabulary_size, embedding_dim, method=method, counts=counts, field=field, **settings
         )
 
-    make.__doc__ = f"""A ``CompressedEmbedding`` by ``{method}``.
-
-        Args:
-            vocabulary_size: how many ids there are; valid ids are 0 to vocabulary_size - 1.
-            embedding_dim: width of the vectors.
-            counts: training frequency of each id; None where ids are sorted by it, the most frequent first.
-            field: the field's name, for messages.
-            seed: of the initial values.
-            name: the layer's name.
-            dtype: the layer's dtype or dtype policy.
-            **settings: of ``bench.embeddings.{method}.Settings``.
-        """
-    make.__name__ = make.__qualname__ = find(method).__name__ + "Embedding"
+    make.__doc__ = constructors.docstring(method)
+    make.__signature__ = constructors.signature(method)  # type: ignore[attr-defined]
+    make.__name__ = make.__qualname__ = constructors.constructor_name(method)
+    make.__module__ = "bench.embeddings"
     return make
 
 
 def embedding_layers(model: keras.Model) -> list[CompressedEmbedding]:
-    """All ``CompressedEmbedding`` layers of a model, at any depth, in order, each once."""
+    """Lists the ``CompressedEmbedding`` layers of a model, at any depth, in order, each once."""
     found = model._flatten_layers(include_self=True, recursive=True)
     return list({id(layer): layer for layer in found if isinstance(layer, CompressedEmbedding)}.values())

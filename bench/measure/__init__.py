@@ -1,1 +1,1 @@
-"""What is measured of a run: errors, bytes, seconds, and the machine that they were taken on."""
+"""Measurements of a run: errors, bytes, seconds, and the machine that they were taken on."""

@@ -42,7 +42,7 @@ def processor() -> str:
 
 
 def cores() -> int:
-    """How many cores the process may use."""
+    """Returns the number of cores that the process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -67,7 +67,7 @@ def _output(*command: str) -> str:
 
 
 def describe(threads: int | None = None, jobs: int = 1, gpu: str | None = None) -> dict[str, Any]:
-    """What a result's numbers, its times above all, depend on beside the settings.
+    """Describes what a result's numbers, its times above all, depend on beside the settings.
 
     Args:
         threads: how many the run computes with; None for one a core.

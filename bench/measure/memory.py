@@ -5,25 +5,36 @@ from __future__ import annotations
 import contextlib
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import psutil
+
 KINDS = ("tables", "networks", "maps", "codes", "other")
-"""What the bytes of embeddings are counted as."""
+"""The kinds of bytes of embeddings."""
 
 FLOAT32 = 4
 
+CGROUP = Path("/sys/fs/cgroup")
+
+OWN_CGROUP = Path("/proc/self/cgroup")
+
+_NAMES = (
+    ("memory.max", "memory.current", ("inactive_file", "active_file")),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file", "total_active_file")),
+)
+"""Files of a control group of version 2 and of version 1: its limit, what it uses; and the lines of file caches."""
 
 PROCESS_BYTES = 1200 << 20
-"""What a run takes whatever it trains: TensorFlow and a compiled program, and MLflow in a process of its own."""
+"""Bytes that every run takes: TensorFlow and a compiled program, and MLflow in a process of its own."""
 
 COPIES = 6
-"""How often trainable numbers are held at the peak: as weights, working copy, gradient, Adam's two moments, and once
-more while they are put together."""
+"""Copies of the trainable numbers at the peak: weights, working copy, gradient, Adam's two moments, and one
+while they are put together."""
 
 ROW_BYTES = 64
-"""For a row of data: its columns, and its place in the order of an epoch."""
+"""Bytes of a row of data: its columns, and its place in the order of an epoch."""
 
 
 class Sized(Protocol):
@@ -31,7 +42,7 @@ class Sized(Protocol):
 
     @property
     def size(self) -> int:
-        """How many ids it has."""
+        """The number of ids."""
 
 
 class Serving(Protocol):
@@ -50,7 +61,7 @@ class Serving(Protocol):
 
 
 def embedding_memory(methods: Mapping[str, Serving]) -> dict[str, Any]:
-    """What it takes to serve all fields' embeddings from integer ids, and what full tables would take.
+    """Counts the bytes that serve all fields' embeddings from integer ids, and those of full tables.
 
     Args:
         methods: each field's compression.
@@ -97,3 +108,37 @@ def peak_rss_bytes() -> int:
         return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, all others KiB
+
+
+def free_bytes(cgroup: Path = CGROUP, own: Path = OWN_CGROUP) -> int:
+    """The free memory in bytes: that of the system, or the rest of a limit that holds for this process if it is less.
+
+    Limits are those of the process's control group and of all groups above it, as a container, a job of SLURM or a
+    service has them.
+
+    Args:
+        cgroup: where control groups are mounted.
+        own: the file that names the process's group.
+    """
+    free = int(psutil.virtual_memory().available)
+    for folder in _groups(cgroup, own):
+        for limit, used, caches in _NAMES:
+            with contextlib.suppress(OSError, ValueError):  # no such group, or a group without a limit
+                most = int((folder / limit).read_text())
+                stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+                cached = sum(int(stat.get(cache, 0)) for cache in caches)  # can be freed
+                free = min(free, most - int((folder / used).read_text()) + cached)
+    return max(free, 0)
+
+
+def _groups(cgroup: Path, own: Path) -> Iterator[Path]:
+    """Gives the folders of the control groups that hold for this process: its own and those above it."""
+    yield cgroup
+    yield cgroup / "memory"
+    with contextlib.suppress(OSError):
+        for line in own.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            root = cgroup if not controllers else cgroup / "memory"
+            if controllers in ("", "memory"):
+                names = path.strip("/").split("/")
+                yield from (root.joinpath(*names[:depth]) for depth in range(1, len(names) + 1))

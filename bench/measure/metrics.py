@@ -37,8 +37,17 @@ def errors(labels: FloatArray, predictions: FloatArray) -> dict[str, float]:
     return {"mae": float(np.mean(np.abs(difference))), "rmse": mse**0.5, "mse": mse}
 
 
+def absolute_errors(labels: FloatArray, predictions: FloatArray) -> npt.NDArray[np.float64]:
+    """Gives |p - y| of each row, float64 (rows,).
+
+    Raises:
+        ValueError: shapes that differ, or no rows.
+    """
+    return np.abs(_checked(labels, predictions))
+
+
 def popularity_deciles(counts: IntArray) -> npt.NDArray[np.int8]:
-    """Which tenth of the ids each id belongs to, by how often it is trained on.
+    """Returns the tenth of the ids to which each id belongs, by how often it is trained on.
 
     Ids sorted by falling count, equal counts by rising id, are cut into ten groups of equally many IDS (sizes
     differ by one at most): the r-th of n ids is in group floor(10 r / n). With fewer than ten ids some groups
@@ -73,7 +82,7 @@ def mae_by_decile(
     Raises:
         ValueError: shapes that differ, or no rows.
     """
-    absolute = np.abs(_checked(labels, predictions))
+    absolute = absolute_errors(labels, predictions)
     if ids.shape != labels.shape:
         raise ValueError(f"ids {ids.shape} and labels {labels.shape}: both must be (rows,)")
     group = popularity_deciles(counts)[ids]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 
@@ -43,6 +43,10 @@ class Stopwatch:
         """Adds seconds that were taken elsewhere to ``phase``."""
         self._phases[phase] = self._phases.get(phase, 0.0) + seconds
 
+    def add_earlier(self, seconds: float) -> None:
+        """Adds seconds that an earlier process took for the same work to the whole."""
+        self.started -= seconds
+
     def seconds(self) -> dict[str, float]:
         """``PHASE_s`` of each phase so far, and ``total_s`` since the start."""
         phases = {f"{phase}_s": seconds for phase, seconds in self._phases.items()}
@@ -50,11 +54,11 @@ class Stopwatch:
 
 
 STEP_STATISTICS = ("step_time_ms", "step_time_ms_p95", "examples_per_second")
-"""What ``step_statistics`` gives."""
+"""The names that ``step_statistics`` gives."""
 
 
 def step_statistics(chunks: Iterable[Chunk]) -> dict[str, float | None]:
-    """What a step takes, from the chunks that a training loop ran after compilation.
+    """Computes the time of a step from the chunks that a training loop ran after compilation.
 
     Args:
         chunks: seconds, steps and examples of each; a chunk without steps is passed over.
@@ -75,19 +79,22 @@ def step_statistics(chunks: Iterable[Chunk]) -> dict[str, float | None]:
     }
 
 
-def lookup_us(call: Callable[[], Any], repeats: int = 50, warm_up: int = 5) -> float:
+def lookup_us(
+    call: Callable[[], object], repeats: int = 50, warm_up: int = 5, seconds: float = math.inf
+) -> float:
     """Median microseconds of a call.
 
     Args:
         call: does one lookup and returns only when its result is there.
-        repeats: how many calls are timed.
+        repeats: most calls that are timed.
         warm_up: calls before those, which compile and fill caches.
+        seconds: no further call is timed after so long. One always is.
     """
     for _ in range(warm_up):
         call()
-    taken = np.empty(repeats)
-    for i in range(repeats):
+    taken: list[float] = []
+    while len(taken) < repeats and (not taken or sum(taken) < seconds):
         start = time.perf_counter()
         call()
-        taken[i] = time.perf_counter() - start
+        taken.append(time.perf_counter() - start)
     return float(np.median(taken)) * 1e6

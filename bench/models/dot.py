@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import keras
-
-from bench.embeddings.layer import CompressedEmbedding
 from bench.models.inputs import inputs, only_two, scaled
+
+if TYPE_CHECKING:
+    import keras
+
+    from bench.embeddings.layer import CompressedEmbedding
 
 
 @dataclass
 class Settings:
     """``dot`` has no settings."""
 
+    def check_data(self, fields: Collection[str], dense_dim: int) -> None:
+        """Refuses data that do not have exactly two fields, or have dense columns."""
+        only_two("dot", fields, dense_dim)
+
 
 def build(
     fields: Mapping[str, CompressedEmbedding],
-    label_range: tuple[float, float],
+    label_range: tuple[float, float] | None,
     settings: Settings,
     dense_dim: int = 0,
 ) -> keras.Model:
-    """Predicts lo + (hi - lo) * sigmoid(u . v); see ``bench.models.build``.
+    """Predicts lo + (hi - lo) * sigmoid(u . v); see ``bench.models.build``."""
+    import keras
 
-    Raises:
-        RequestError: not exactly two fields, or dense columns.
-    """
-    only_two("dot", fields, dense_dim)
     ids = inputs(fields, dense_dim)
     u, v = (layer(ids[field]) for field, layer in fields.items())
     return keras.Model(ids, scaled(keras.ops.sum(u * v, axis=-1), label_range), name="dot")

@@ -2,54 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
-import keras
-
-from bench.embeddings.full import Full, FullSettings
-from bench.embeddings.layer import CompressedEmbedding
 from bench.models.inputs import inputs, only_two, scaled
+
+if TYPE_CHECKING:
+    import keras
+
+    from bench.embeddings.layer import CompressedEmbedding
 
 
 @dataclass
 class Settings:
     """``dot_bias`` has no settings."""
 
-
-@keras.saving.register_keras_serializable(package="bench")
-class Bias(keras.layers.Layer):  # type: ignore[misc]
-    """Adds one trainable number, which starts at 0."""
-
-    def build(self, input_shape: Any = None) -> None:
-        """Makes the number."""
-        self.bias = self.add_weight(shape=(), initializer="zeros", name="bias")
-
-    def call(self, scores: Any) -> Any:
-        """Scores of any shape, moved by the bias."""
-        return scores + self.bias
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """The scores' shape."""
-        return input_shape
+    def check_data(self, fields: Collection[str], dense_dim: int) -> None:
+        """Refuses data that do not have exactly two fields, or have dense columns."""
+        only_two("dot_bias", fields, dense_dim)
 
 
 def build(
     fields: Mapping[str, CompressedEmbedding],
-    label_range: tuple[float, float],
+    label_range: tuple[float, float] | None,
     settings: Settings,
     dense_dim: int = 0,
 ) -> keras.Model:
     """Predicts lo + (hi - lo) * sigmoid(u . v + b_u + b_v + b); see ``bench.models.build``.
 
-    The id's biases are full embeddings of width 1. All biases start at 0, so that training starts where
+    The ids' biases are full embeddings of width 1. All biases start at 0, so that training starts where
     ``dot`` does (biased matrix factorization: Koren, Bell and Volinsky, 2009).
-
-    Raises:
-        RequestError: not exactly two fields, or dense columns.
     """
-    only_two("dot_bias", fields, dense_dim)
+    import keras
+
+    from bench.embeddings.layer import CompressedEmbedding
+    from bench.embeddings.methods.full import Full, FullSettings
+    from bench.models.layers import Bias
+
     ids = inputs(fields, dense_dim)
     u, v = (layer(ids[field]) for field, layer in fields.items())
     score = keras.ops.sum(u * v, axis=-1)

@@ -1,21 +1,27 @@
-"""What models share: their inputs, their outputs' scale, and what they refuse."""
+"""The parts that models share: inputs, the scale of outputs, and refusals. Keras is imported when it is used."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
 
-import keras
-
-from bench.embeddings.layer import CompressedEmbedding
 from bench.errors import RequestError
 
-DENSE = "dense"
-"""The name of the input of dense columns."""
+if TYPE_CHECKING:
+    import keras
+
+DENSE = "dense_columns"
+"""The name of the input of dense columns. Keras calls the first ``Dense`` layer of a process ``dense``."""
 
 
-def inputs(fields: Mapping[str, CompressedEmbedding], dense_dim: int) -> dict[str, Any]:
-    """Inputs: ids int32 (batch,) by field, and ``dense`` float32 (batch, dense_dim) unless that is 0."""
+def inputs(fields: Collection[str], dense_dim: int) -> dict[str, keras.KerasTensor]:
+    """Inputs: ids int32 (batch,) by field, and ``dense_columns`` float32 (batch, dense_dim) unless that is 0.
+
+    Raises:
+        RequestError: a field has the name of the dense columns.
+    """
+    import keras
+
     if DENSE in fields:
         raise RequestError(
             f"a field cannot be called {DENSE}: that is the name of the dense columns; rename it"
@@ -26,14 +32,27 @@ def inputs(fields: Mapping[str, CompressedEmbedding], dense_dim: int) -> dict[st
     return out
 
 
-def scaled(score: Any, label_range: tuple[float, float]) -> Any:
-    """Gives lo + (hi - lo) * sigmoid(score), where lo = min(0, smallest label) and hi = the largest label."""
+def scaled(score: Any, label_range: tuple[float, float] | None) -> Any:
+    """Gives lo + (hi - lo) * sigmoid(score), where lo = min(0, smallest label) and hi = the largest label.
+
+    Args:
+        score: a tensor of any shape.
+        label_range: smallest and largest training label; None if a logit is wanted: the score as it is.
+    """
+    if label_range is None:
+        return score
+    from keras import ops
+
     low, high = min(0.0, float(label_range[0])), float(label_range[1])
-    return low + (high - low) * keras.ops.sigmoid(score)
+    return low + (high - low) * ops.sigmoid(score)
 
 
-def only_two(model: str, fields: Mapping[str, Any], dense_dim: int) -> None:
-    """Refuses data that a product of two vectors cannot take."""
+def only_two(model: str, fields: Collection[str], dense_dim: int) -> None:
+    """Refuses data that a product of two vectors cannot take.
+
+    Raises:
+        RequestError: the data have not exactly two fields, or have dense columns.
+    """
     if len(fields) != 2:
         raise RequestError(
             f"model={model} takes exactly two fields, these data have {len(fields)} ({', '.join(fields)}); "

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import keras
-from keras import ops
-
-from bench.embeddings.layer import CompressedEmbedding
+from bench.config.typed import Count, Rest
 from bench.errors import RequestError
 from bench.models.inputs import DENSE, inputs, scaled
-from bench.settings import Range
+
+if TYPE_CHECKING:
+    import keras
+
+    from bench.embeddings.layer import CompressedEmbedding
 
 
 @dataclass
 class Settings:
     """Settings of ``neumf``."""
 
-    hidden_units: list[Annotated[int, Range(low=1)]] = field(default_factory=lambda: [64, 32, 16])
+    hidden_units: list[Count] = field(default_factory=lambda: [64, 32, 16])
     """Width of each hidden layer of the network."""
 
-    dropout: Annotated[float, Range(low=0, below=1)] = 0.0
+    dropout: Rest = 0.0
     """Share of each network layer's inputs that is dropped while training."""
+
+    def check_data(self, fields: Collection[str], dense_dim: int) -> None:
+        """Refuses data that have fewer than two fields."""
+        if len(fields) < 2:
+            raise RequestError(f"model=neumf takes two fields or more, these data have {len(fields)}")
 
 
 def build(
     fields: Mapping[str, CompressedEmbedding],
-    label_range: tuple[float, float],
+    label_range: tuple[float, float] | None,
     settings: Settings,
     dense_dim: int = 0,
 ) -> keras.Model:
@@ -41,10 +47,11 @@ def build(
     products of all pairs.
 
     Raises:
-        RequestError: fewer than two fields, or vectors of width 1.
+        RequestError: the vectors have width 1.
     """
-    if len(fields) < 2:
-        raise RequestError(f"model=neumf takes two fields or more, these data have {len(fields)}")
+    import keras
+    from keras import ops
+
     width = min(layer.method.embedding_dim for layer in fields.values()) // 2
     if not width:
         raise RequestError("embedding_dim=1: model=neumf splits the vectors in two; give 2 or more")

@@ -1,5 +1,5 @@
-"""The trade-off as a page, plots and tables, from the runs that MLflow holds.
+"""The trade-off as a page, plots and tables, from the records on disk or from MLflow.
 
-``collect`` reads the runs, ``contents.build`` says everything the report says as plain values, ``plots`` draws each
-chart once for the page and for files, and ``files.write`` puts all of it into a folder.
+``sources.read`` reads the runs. ``contents.build`` makes the contents of the report as plain values. ``plots`` draws
+each chart once, for the page and for files. ``files.write`` puts all files into a folder.
 """

@@ -1,4 +1,4 @@
-"""The files of a report: all made before the first is put into its folder, and each put there whole."""
+"""The files of a report. All are made before the first is put into the folder, and each is put there whole."""
 
 from __future__ import annotations
 
@@ -13,67 +13,87 @@ from pathlib import Path
 
 from bench.errors import BenchError, RequestError
 from bench.measure.environment import cores
-from bench.reporting import tables
+from bench.reporting import tables, worst
 from bench.reporting.contents import Report, Section
+from bench.reporting.plots.style import Spec
 
 PAGE, DATA = "index.html", "report.json"
 
 PICTURED = 6
-"""Sections that get PNG and SVG files, those of the most groups first; the page draws all."""
+"""Number of sections that get PNG and SVG files: those with the most groups. The page draws all sections."""
 
 
-def files(report: Report, experiment: str, libraries: Callable[[], str] | None = None) -> dict[str, bytes]:
-    """The files of a report by name, the page last.
+def files(report: Report, origin: str, libraries: Callable[[], str] | None = None) -> dict[str, bytes]:
+    """Gives the files of a report by name, the page last.
 
     Args:
-        report: what it says.
-        experiment: where the runs are from.
-        libraries: gives the JavaScript of the page; None makes it.
+        report: the contents of the report.
+        origin: the source of the runs, in words.
+        libraries: returns the JavaScript of the page. With None, it is made here.
     """
-    from bench.reporting import page, plots, render, rows
+    from bench.reporting import page, plots, render
 
     specs = {section.key: plots.specifications(section) for section in report.sections}
-    drawn = {section.key: rows.data(section) for section in report.sections[:PICTURED]}
-    pictured = [(section, name) for section in report.sections[:PICTURED] for name in specs[section.key]]
+    drawn = pictures(report)
+    script = (libraries or render.libraries)() if report.sections else ""
+    made = {
+        "table.csv": tables.table(report).encode(),
+        "table.md": tables.markdown(report).encode(),
+        worst.FILE: worst.table(
+            [(entry, section.worst[entry.key]) for section in report.sections for entry in section.entries]
+        ).encode(),
+        **drawn,
+    }
+    listed = {"files": [*made, DATA, PAGE], **report.values()}
+    made[DATA] = (json.dumps(listed, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    made[PAGE] = page.page(report, origin, page.Drawn(specs, script, frozenset(drawn))).encode()
+    return made
 
-    def pictures(section: Section, name: str) -> tuple[str, bytes]:
-        return render.pictures(specs[section.key][name], drawn[section.key], plots.PLOTS[name], section.title)
 
+def pictures(report: Report) -> dict[str, bytes]:
+    """Gives the charts of the largest sections as SVG and PNG, by the names of their files."""
+    from bench.reporting import page, plots, render, rows
+    from bench.reporting.plots.key import with_key
+
+    def draw(section: Section, name: str, spec: Spec) -> tuple[str, bytes]:
+        subtitles = [section.title, page.beyond(section) if name == "memory-error" else ""]
+        whole = with_key(spec, section.looks) if name in plots.MARKED else spec
+        return render.pictures(whole, drawn[section.key], plots.title(section, name), subtitles)
+
+    pictured = report.sections[:PICTURED]
+    drawn = {section.key: rows.data(section) for section in pictured}
+    jobs = [(section, *one) for section in pictured for one in plots.specifications(section).items()]
     made: dict[str, bytes] = {}
     with ThreadPoolExecutor(cores()) as beside:
-        for (section, name), (svg, png) in zip(
-            pictured, beside.map(lambda one: pictures(*one), pictured), strict=True
+        for (section, name, _), (svg, png) in zip(
+            jobs, beside.map(lambda job: draw(*job), jobs), strict=True
         ):
             stem = page.file_stem(report, section, name)
             made |= {f"{stem}.svg": svg.encode(), f"{stem}.png": png}
-    script = (libraries or render.libraries)() if report.sections else ""
-    html = page.page(report, specs, script, experiment, set(made))
-    texts = {"table.csv": tables.table(report), "table.md": tables.markdown(report)}
-    made |= {name: text.encode() for name, text in texts.items()}
-    listed = {"files": [*made, DATA, PAGE], **report.values()}
-    made[DATA] = (json.dumps(listed, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
-    made[PAGE] = html.encode()
+    for one in report.across[:PICTURED]:
+        whole = with_key(plots.side_by_side(one), one.looks)
+        svg, png = render.pictures(whole, {}, f"Memory against {one.headline.word}", [one.title, one.note])
+        made |= {f"{one.key}.svg": svg.encode(), f"{one.key}.png": png}
     return made
 
 
 def drawing() -> str:
-    """Makes ready what draws, and gives the JavaScript of a page.
+    """Prepares the drawing of charts, and gives the JavaScript of a page.
 
-    That is a second of imports, and one until vl-convert has drawn its first plot: time to do something beside it.
+    vl-convert needs a second for its first chart. Other work can be done at the same time.
     """
     from bench.reporting import render
 
-    for name in ("bench.reporting.plots", "scipy.special"):
-        importlib.import_module(name)
+    importlib.import_module("bench.reporting.page")
     render.warm_up()
     return render.libraries()
 
 
 def prepare(folder: Path) -> None:
-    """Makes the folder and sees that it can be written to, before anything slow is done.
+    """Makes the folder and checks that it can be written to, before anything slow is done.
 
     Raises:
-        RequestError: it cannot.
+        RequestError: the folder cannot be made or written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -86,7 +106,7 @@ def prepare(folder: Path) -> None:
 
 
 def write(made: dict[str, bytes], folder: Path) -> Path:
-    """Puts files into ``folder``, and takes away those of an earlier report there that are no part of this one.
+    """Puts files into a folder, and removes files of an earlier report there that this report does not have.
 
     Returns:
         The page.
@@ -110,7 +130,7 @@ def write(made: dict[str, bytes], folder: Path) -> Path:
 
 
 def _earlier(folder: Path) -> set[str]:
-    """The files that an earlier report says it left; plain names only."""
+    """Gives the files that an earlier report lists as its own; plain names only."""
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
         found = json.loads((folder / DATA).read_text(encoding="utf-8"))["files"]
         return {name for name in found if Path(name).name == name}

@@ -1,73 +1,124 @@
-"""Pictures of the plots, and the libraries that draw them in the page: Vega, Vega-Lite and its embedding.
+"""Pictures of the charts, and the libraries that draw them in the page: Vega, Vega-Lite and vega-embed.
 
-vl-convert brings both, so that neither a browser nor a network is needed. Bundling the libraries takes seconds and
-always gives the same text: it is kept in the user's cache.
+vl-convert makes both, without a browser and without a network. Bundling the libraries takes seconds and always gives
+the same text, so the text is kept in the user's cache.
 """
 
 from __future__ import annotations
 
 import contextlib
-import copy
 import os
 import tempfile
-from collections.abc import Mapping
+import textwrap
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import vl_convert
 
 from bench.measure.environment import version
+from bench.reporting.plots.style import HEIGHT, WIDTH, Spec
+from bench.reporting.rows import Data
 
 VEGA_LITE = "6.4"
-"""The version that Altair's specifications are of."""
+"""The version of Vega-Lite for which the specifications are written."""
 
 SCALE = 2
-"""Pixels of a picture a point."""
+"""Pixels of a PNG file for each point of a chart, in each direction."""
+
+LETTERS = 110
+"""Most characters in a line of a subtitle."""
+
+_ALONE = threading.Lock()
+"""Held for each call of vl-convert. It has one converter behind a lock of its own, and waits for that with Python's
+global lock in its hands: two threads that call it at once may wait for each other forever."""
 
 _BUNDLE = "window.vegaEmbed=vegaEmbed;window.vega=vega;"
 
 
-def pictures(
-    spec: Mapping[str, Any], rows: Mapping[str, Any], title: str, subtitle: str
-) -> tuple[str, bytes]:
-    """SVG and PNG of a plot.
+def pictures(spec: Spec, rows: Data, title: str, subtitles: Sequence[str]) -> tuple[str, bytes]:
+    """Draws a chart as SVG and PNG.
 
     Args:
         spec: a Vega-Lite specification that names its data.
         rows: the data by name.
-        title: the plot's heading.
-        subtitle: what the data is of.
+        title: the chart's heading.
+        subtitles: texts on the source of the data, and on what the chart leaves out.
     """
-    drawn = copy.deepcopy(dict(spec))
-    heading = {
+    heading: Spec = {
+        "text": title,
+        "subtitle": [line for text in subtitles for line in textwrap.wrap(text, LETTERS)],
+        "anchor": "start",
         "fontSize": 14,
         "fontWeight": 600,
         "subtitleFontSize": 12,
         "subtitleColor": "#444444",
         "offset": 14,
     }
-    drawn["title"] = {"text": title, "subtitle": subtitle, "anchor": "start", **heading}
-    drawn["datasets"] = {**drawn.get("datasets", {}), **rows}
-    drawn["padding"] = 12
-    svg: str = vl_convert.vegalite_to_svg(drawn, vl_version=VEGA_LITE)
-    png: bytes = vl_convert.svg_to_png(svg, scale=SCALE)
+    drawn: Spec = _still(spec)
+    named = _names_of_data(drawn)
+    data = {name: rows[name] for name in rows if name in named}
+    config = {**spec["config"], "aria": False}  # a label for each mark is half of the file
+    drawn |= {"title": heading, "datasets": data, "config": config, "padding": 12}
+    svg: str
+    with _ALONE:
+        if "labels" in spec.get("usermeta", {}):
+            vega: Spec = vl_convert.vegalite_to_vega(drawn, vl_version=VEGA_LITE)
+            label(vega, spec["usermeta"]["labels"])
+            svg = vl_convert.vega_to_svg(vega)
+        else:
+            svg = vl_convert.vegalite_to_svg(drawn, vl_version=VEGA_LITE)
+        png: bytes = vl_convert.svg_to_png(svg, scale=SCALE)
     return svg, png
 
 
+def _still(node: Any) -> Any:
+    """Gives a part of a specification without tooltips, which a picture cannot show."""
+    if isinstance(node, dict):
+        return {name: _still(part) for name, part in node.items() if name != "tooltip"}
+    return [_still(part) for part in node] if isinstance(node, list) else node
+
+
+def _names_of_data(node: Any) -> set[str]:
+    """Gives the names of the data that a specification draws."""
+    parts = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    own = {str(node["name"])} if isinstance(node, dict) and node.keys() == {"name"} else set()
+    return own.union(*map(_names_of_data, parts))
+
+
+def label(vega: Spec, labels: Spec) -> None:
+    """Adds the names of marks to a Vega specification, beside the marks that they name."""
+    sized = {**labels["transform"][0], "size": [WIDTH, HEIGHT]}
+    for marks in _lists_of_marks(vega):
+        if any(mark.get("name") == labels["from"]["data"] for mark in marks):
+            marks.append({**labels, "transform": [sized]})
+
+
+def _lists_of_marks(node: Spec) -> Iterator[list[Spec]]:
+    marks: list[Spec] = node.get("marks", [])
+    yield marks
+    for mark in marks:
+        yield from _lists_of_marks(mark)
+
+
 def warm_up() -> None:
-    """Has vl-convert load Vega, which the first plot waits for."""
+    """Makes vl-convert load Vega, so that the first chart does not wait for that."""
     spec = {"data": {"values": [{"a": 1}]}, "mark": "point", "encoding": {"x": {"field": "a"}}}
-    vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
+    with _ALONE:
+        vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
 
 
 def libraries() -> str:
-    """JavaScript that defines ``vegaEmbed`` and ``vega``; from the cache where it has been made before."""
+    """Gives JavaScript that defines ``vegaEmbed`` and ``vega``, from the cache if it has been made before."""
     path = _cache() / f"vega-lite-{VEGA_LITE}-vl-convert-{version('vl-convert-python')}.js"
     with contextlib.suppress(OSError):
         text = path.read_text(encoding="utf-8")
         if text.startswith("/*whole*/") and text.endswith("/*whole*/"):
             return text
-    bundle = vl_convert.javascript_bundle(_BUNDLE, vl_version=VEGA_LITE).replace("</script", "<\\/script")
+    with _ALONE:
+        bundle = vl_convert.javascript_bundle(_BUNDLE, vl_version=VEGA_LITE)
+    bundle = bundle.replace("</script", "<\\/script")
     text = f"/*whole*/{bundle}/*whole*/"
     with contextlib.suppress(OSError):  # a cache that cannot be written to costs time, not the report
         path.parent.mkdir(parents=True, exist_ok=True)

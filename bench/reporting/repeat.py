@@ -1,82 +1,190 @@
-"""The command that repeats runs, from the settings that they have left."""
+"""The command that repeats runs, from their recorded settings."""
 
 from __future__ import annotations
 
 import functools
-import json
-import re
-import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
 
 from bench import config
-from bench.config.composing import OPEN, method_defaults, options
+from bench.config import quoting
+from bench.config.composing import OPEN, readable_defaults
+from bench.config.files import CONF, choices, options
 from bench.config.names import methods_of
+from bench.config.quoting import override
 from bench.errors import BenchError
-from bench.fingerprint import FINDS_DATA, NOT_DECIDING
-from bench.tracking.content import flat
+from bench.records.fingerprint import FINDS_DATA, NOT_DECIDING
+from bench.records.nested import flat
+from bench.records.result import Tree
+from bench.tradeoff.baselines import MODEL
+
+USUAL = {"dataset": "synthetic", "strategy": "full", "model": "dot"}
+"""The default choices."""
 
 _LEFT_OUT = tuple(name for name in NOT_DECIDING if name not in FINDS_DATA)
-_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:~+%@*")
-_WORDS = ("true", "false", "null", "nan", "inf", "~")
 
 
-def command(settings: Mapping[str, Any], seeds: Sequence[int], follow: Sequence[str] = ()) -> str | None:
-    """``python -m bench.run dataset=movielens_1m strategy=qr num_buckets=120 seed=3``.
+@dataclass(frozen=True)
+class _Chosen:
+    """The choices of a run, and the settings that they give.
 
-    Names only what differs from the defaults. Where runs were logged and how many threads they had is left out.
+    Attributes:
+        words: the choices as they are typed, without the default choices.
+        values: all settings that they give.
+        slots: the method and settings of each slot, which are among ``values``.
+    """
+
+    words: tuple[str, ...]
+    values: Tree
+    slots: Mapping[str, Tree | None]
+
+
+def command(
+    settings: Tree,
+    seeds: Sequence[int],
+    follow: Sequence[str] = (),
+    config_dirs: tuple[str, ...] = (),
+    budgets: Sequence[float] = (),
+) -> str | None:
+    """Gives ``python -m bench.run dataset=movielens_1m strategy=qr num_buckets=120 seed=3``.
+
+    It names only settings that differ from the defaults. It leaves out the place of logging and the number of threads.
 
     Args:
-        settings: of one run, as ``result.json`` has them.
-        seeds: of all runs; several make it a sweep, ``-m ... seed=0,1,2``.
+        settings: settings of one run, as ``result.json`` has them.
+        seeds: seeds of all runs; several seeds make it a sweep, ``-m ... seed=0,1,2``.
         follow: settings that follow the run's seed (``dataset.split.seed``).
+        config_dirs: the user's own folders of settings; the command names them if the run needs their files.
+        budgets: shares of the full tables' bytes to run in place of the run's own budget.
 
     Returns:
-        The command, or None where the settings there are today cannot give such a run.
+        The command, or None if today's settings cannot give such a run.
     """
-    given = overrides(settings)
+    given = overrides(settings, config_dirs)
     if given is None:
         return None
-    given = [text for text in given if text.partition("=")[0] not in ("seed", *follow)]
+    other = ("seed", *follow, *(["budget"] if budgets else []))
+    given = [text for text in given if text.partition("=")[0] not in other]
+    given += [f"budget={','.join(map(str, budgets))}"] if budgets else []
     given += [f"{name}=${{seed}}" for name in follow]
     seed = ",".join(map(str, seeds))
-    words = ["-m"] if len(seeds) > 1 else []
+    own = [word for folder in config_dirs for word in ("--config-dir", folder)]
+    several = len(seeds) > 1 or len(budgets) > 1
+    words = [*(own if _is_own(settings, config_dirs) else []), *(["-m"] if several else [])]
     if len(seeds) > 1 or seed != "0":
         given.append(f"seed={seed}")
-    return " ".join(["python -m bench.run", *words, *map(shlex.quote, given)])
+    return quoting.command("bench.run", [*words, *given])
 
 
-def overrides(settings: Mapping[str, Any]) -> list[str] | None:
-    """What to give ``bench.config.compose`` for these settings again; None where it cannot give them.
+def other_sizes(
+    settings: Tree,
+    seeds: Sequence[int],
+    budgets: Sequence[float],
+    follow: Sequence[str] = (),
+    config_dirs: tuple[str, ...] = (),
+) -> str | None:
+    """Gives the command that runs other sizes of a run's methods.
+
+    If the run had no budget, the settings of its methods that a budget decides are opened: those that are null by
+    default.
 
     Args:
-        settings: of one run, resolved. Settings that decide no number are left out.
+        settings: settings of one run, as ``result.json`` has them.
+        seeds: seeds of all runs.
+        budgets: the sizes, as shares of the full tables' bytes.
+        follow: settings that follow the run's seed.
+        config_dirs: the user's own folders of settings.
+
+    Returns:
+        The command, or None if today's settings cannot give such runs.
+    """
+    slots = settings.get("embeddings")
+    if settings.get("budget") is None and isinstance(slots, Mapping):
+        opened = {slot: _opened(node) if isinstance(node, Mapping) else node for slot, node in slots.items()}
+        settings = {**settings, "embeddings": opened}
+    return command(settings, seeds, follow, config_dirs, budgets)
+
+
+def biases(
+    settings: Tree, seeds: Sequence[int], follow: Sequence[str] = (), config_dirs: tuple[str, ...] = ()
+) -> str | None:
+    """Gives the command that runs biases alone with the data and training of a run.
+
+    Args:
+        settings: settings of that run, as ``result.json`` has them.
+        seeds: seeds of all runs.
+        follow: settings that follow the run's seed.
+        config_dirs: the user's own folders of settings.
+
+    Returns:
+        The command, or None if today's settings cannot give such a run.
+    """
+    slots = settings.get("embeddings")
+    if not isinstance(slots, Mapping):
+        return None
+    full = {slot: _defaults(USUAL["strategy"]) if slot == "default" else None for slot in slots}
+    own = {"model": {"name": MODEL}, "strategy": USUAL["strategy"], "embedding_dim": 1, "budget": None}
+    return command({**settings, **own, "embeddings": full}, seeds, follow, config_dirs)
+
+
+def has_sizes(method: str) -> bool:
+    """Returns True if a budget decides a size of a method: if one of its settings is null by default."""
+    return method in options("embedding") and None in readable_defaults(method).values()
+
+
+def _opened(node: Tree) -> Tree:
+    """Gives a method and its settings, with null for those that are null by default."""
+    method = str(node.get("method"))
+    if method not in options("embedding"):
+        return node
+    defaults = readable_defaults(method)
+    return {name: value if defaults.get(name, value) is not None else None for name, value in node.items()}
+
+
+def _is_own(settings: Tree, config_dirs: Sequence[str]) -> bool:
+    """Returns True if a run's choices have files in the user's own folders."""
+    named = {
+        "dataset": settings["dataset"]["name"],
+        "strategy": settings["strategy"],
+        "model": settings["model"]["name"],
+    }
+    return any(
+        choice in choices(group, Path(folder)) for folder in config_dirs for group, choice in named.items()
+    )
+
+
+def overrides(settings: Tree, config_dirs: tuple[str, ...] = ()) -> list[str] | None:
+    """Gives the overrides with which ``bench.config.compose`` gives these settings again; None if it cannot.
+
+    Args:
+        settings: settings of one run, resolved. Settings that decide no number are left out of the result.
+        config_dirs: the user's own folders of settings.
     """
     try:
         dataset, model = settings["dataset"]["name"], settings["model"]["name"]
         strategy, slots = settings["strategy"], settings["embeddings"]
-        own = tuple((slot, node and node["method"]) for slot, node in sorted(slots.items()))
+        methods = tuple((slot, node["method"] if node else None) for slot, node in sorted(slots.items()))
     except (AttributeError, KeyError, TypeError):
         return None
-    found = _base(dataset, strategy, model, own)
-    if found is None:
+    chosen = _chosen(dataset, strategy, model, methods, config_dirs)
+    if chosen is None:
         return None
-    choices, base = found
     wanted = dict(flat({key: value for key, value in settings.items() if key != "embeddings"}))
-    known = dict(flat({key: value for key, value in base.items() if key != "embeddings"}))
+    known = dict(flat({key: value for key, value in chosen.values.items() if key != "embeddings"}))
     given = []
     for name, value in wanted.items():
         if name in ("strategy", "dataset.name", "model.name") or _below(name, _LEFT_OUT):
             continue
         if _below(name, OPEN):
             if name not in OPEN:
-                given.append(f"{name}={text(value)}")
+                given.append(override(name, value))
         elif name not in known:
             return None
         elif value != known[name]:
-            given.append(f"{name}={text(value)}")
-    methods = _methods(settings, base["embeddings"], strategy)
-    return None if methods is None else [*choices, *methods, *given]
+            given.append(override(name, value))
+    own = _of_methods(slots, chosen.slots, strategy)
+    return None if own is None else [*chosen.words, *own, *given]
 
 
 def _below(name: str, groups: Sequence[str]) -> bool:
@@ -84,45 +192,61 @@ def _below(name: str, groups: Sequence[str]) -> bool:
 
 
 @functools.cache
-def _base(
-    dataset: str, strategy: str, model: str, methods: tuple[tuple[str, str | None], ...]
-) -> tuple[list[str], dict[str, Any]] | None:
-    """The choices that give these methods, and all settings that they give."""
-    if (
-        dataset not in options("dataset")
-        or strategy not in options("strategy")
-        or model not in options("model")
-    ):
+def _chosen(
+    dataset: str,
+    strategy: str,
+    model: str,
+    methods: tuple[tuple[str, str | None], ...],
+    config_dirs: tuple[str, ...],
+) -> _Chosen | None:
+    """Gives the choices for a run whose slots have these methods; None if a choice does not exist."""
+    known = {"dataset": dataset, "strategy": strategy, "model": model}
+    folders = [*map(Path, config_dirs), CONF]
+    own = {group: {choice for folder in folders for choice in choices(group, folder)} for group in known}
+    if any(choice not in {*own[group], *options(group)} for group, choice in known.items()):
         return None
-    choices = [
-        *([f"dataset={dataset}"] if dataset != "synthetic" else []),
-        *([f"strategy={strategy}"] if strategy != "full" else []),
-        *([f"model={model}"] if model != "dot" else []),
-    ]
-    # a table needs a file to be checked
+    words = [f"{group}={choice}" for group, choice in known.items() if choice != USUAL[group]]
+    filed = strategy in own["strategy"]
+    values = _composed(dataset, strategy if filed else USUAL["strategy"], model, config_dirs)
+    if values is None:
+        return None
+    slots: dict[str, Tree | None] = dict(values["embeddings"])
+    if not filed:
+        slots["default"] = _defaults(strategy)
+    for slot, method in methods:
+        if (slots.get(slot) or {}).get("method") == method:
+            continue
+        if method not in options("embedding"):
+            return None
+        words.append(f"embedding@embeddings.{slot}={method}")
+        slots[slot] = _defaults(method)
+    return _Chosen(tuple(words), values, slots)
+
+
+@functools.cache
+def _composed(dataset: str, strategy: str, model: str, config_dirs: tuple[str, ...]) -> Tree | None:
+    """Gives all settings that some choices give. Composing takes long, so only necessary methods are composed."""
+    # the check of a table needs a file
     file = ["dataset.path=table.csv"] if dataset == "table" else []
+    asked = [f"dataset={dataset}", f"strategy={strategy}", f"model={model}", *file]
     try:
-        base = config.compose([*choices, *file], config.loader(())).values
-        own = [
-            f"embedding@embeddings.{slot}={method}"
-            for slot, method in methods
-            if (base["embeddings"].get(slot) or {}).get("method") != method
-        ]
-        if own:
-            choices += own
-            base = config.compose([*choices, *file], config.loader(())).values
+        values = config.compose(asked, config.loader(config_dirs)).values
     except BenchError:
         return None
-    if file:
-        base = {**base, "dataset": {**base["dataset"], "path": None}}
-    return choices, dict(base)
+    return {**values, "dataset": {**values["dataset"], "path": None}} if file else values
 
 
-def _methods(settings: Mapping[str, Any], base: Mapping[str, Any], strategy: str) -> list[str] | None:
-    """The settings of methods: at the root where that gives every field its own value, else by field."""
-    wanted: Mapping[str, Any] = settings["embeddings"]
-    at_root = {name for method in methods_of(strategy) for name in method_defaults(method)}
-    by_name: dict[str, dict[str, Any]] = {}
+def _defaults(method: str) -> Tree:
+    """Gives a method and its settings, as its file has them."""
+    return {"method": method, **readable_defaults(method)}
+
+
+def _of_methods(
+    wanted: Mapping[str, Tree | None], base: Mapping[str, Tree | None], strategy: str
+) -> list[str] | None:
+    """Gives the settings of methods: at the root if that gives every field its value, else field by field."""
+    at_root = {name for method in methods_of(strategy) for name in readable_defaults(method)}
+    by_name: dict[str, dict[str, object]] = {}
     for slot, node in wanted.items():
         for name, value in (node or {}).items():
             if name != "method":
@@ -131,38 +255,10 @@ def _methods(settings: Mapping[str, Any], base: Mapping[str, Any], strategy: str
                 by_name.setdefault(name, {})[slot] = value
     given = []
     for name, values in by_name.items():
-        changed = {slot: value for slot, value in values.items() if value != base[slot][name]}
+        changed = {slot: value for slot, value in values.items() if value != (base[slot] or {})[name]}
         one = list(values.values())
         if changed and name in at_root and all(value == one[0] for value in one):
-            given.append(f"{name}={text(one[0])}")
+            given.append(override(name, one[0]))
         else:
-            given += [f"embeddings.{slot}.{name}={text(value)}" for slot, value in changed.items()]
+            given += [override(f"embeddings.{slot}.{name}", value) for slot, value in changed.items()]
     return given
-
-
-def text(value: Any) -> str:
-    """A value as Hydra reads it back."""
-    if not isinstance(value, str):
-        return _nested(value)
-    plain = value and set(value) <= _PLAIN and value.lower() not in _WORDS and not _is_number(value)
-    if plain:
-        return value
-    # a backslash is one, unless a quote or the end follows
-    escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), value)
-    return f"'{escaped}'"
-
-
-def _nested(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return f"[{','.join(map(text, value))}]"
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{text(item)}" for key, item in value.items()) + "}"
-    return json.dumps(value)
-
-
-def _is_number(value: str) -> bool:
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return True

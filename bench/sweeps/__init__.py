@@ -1,1 +1,1 @@
-"""What happens around the runs of a sweep: how they are shown, and run beside each other."""
+"""The parts of a sweep around its runs: the display on the terminal, the launch in processes, and the search."""

@@ -1,7 +1,7 @@
-"""Sweeps on a cluster, by Hydra's launchers for submitit and Ray: what those leave to be done.
+"""Sweeps on a cluster: additions to Hydra's launchers for submitit and Ray.
 
-Both raise at the first job that was lost, as by a machine that went down, and the outcomes of all others are
-lost with it. Here such a job becomes an outcome of its own: failed, and the sweep goes on.
+Both launchers raise an error at the first lost job, for example after a machine went down. The outcomes of all other
+jobs are then lost, too. Here a lost job gets its own outcome, ``failed``, and the sweep continues.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from typing import Any
 from hydra.core.utils import JobReturn
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from bench.errors import RequestError
-from bench.jobs import as_returned, line, lost, relative
+from bench.errors import RequestError, line
+from bench.sweeps import folders
+from bench.sweeps.jobs import as_returned, lost, relative
 
 
 def check(launcher: str, sweep: bool) -> None:
-    """Refuses a launcher that cannot do anything here.
+    """Refuses a launcher that cannot work here.
 
     Args:
         launcher: the choice of ``hydra/launcher``.
-        sweep: whether this command is one.
+        sweep: True if this command is a sweep.
 
     Raises:
-        RequestError: it only starts sweeps, or wants a cluster's commands that are not there.
+        RequestError: the launcher starts only sweeps, or needs a cluster's commands that this machine lacks.
     """
     if launcher not in _LAUNCHERS:
         return
@@ -43,16 +44,16 @@ def check(launcher: str, sweep: bool) -> None:
 
 
 def elsewhere(launcher: str) -> bool:
-    """Whether a launcher's jobs go on on other machines, or might."""
+    """Returns True if a launcher's jobs may run on other machines."""
     return launcher in _LAUNCHERS
 
 
 @contextlib.contextmanager
 def lost_jobs_listed(launcher: str) -> Iterator[None]:
-    """While a sweep runs, gives a job that its cluster has lost an outcome that says so.
+    """Gives each job that the cluster loses inside the block an outcome with the reason.
 
     Args:
-        launcher: the choice of ``hydra/launcher``; of others than submitit's and Ray's nothing is changed.
+        launcher: the choice of ``hydra/launcher``. For launchers other than submitit's and Ray's nothing is changed.
     """
     with _LAUNCHERS.get(launcher, contextlib.nullcontext)():
         yield
@@ -75,7 +76,7 @@ def _submitit() -> Iterator[None]:
             composed = context.config_loader.load_sweep_config(config, own)
             with open_dict(composed.hydra.job):
                 composed.hydra.job.num, composed.hydra.job.id = number, job.job_id
-            state = "" if job.state == "FINISHED" else f", {job.state}"  # all that submitit_local knows
+            state = "" if job.state == "FINISHED" else f", {job.state}"  # submitit_local knows no other state
             said = f"submitit's job {job.job_id} ended without a result{state}"
             return [_lost(composed, f"{said}; what it printed is in {relative(job.paths.stderr)}")]
 
@@ -91,7 +92,7 @@ def _ray() -> Iterator[None]:
     configs: dict[Any, DictConfig] = {}
 
     def start_ray(init: DictConfig) -> None:
-        # The launcher gives a size of its own, which a cluster that runs already does not take.
+        # The launcher sets the size of the object store, which a running cluster refuses.
         if init.get("address") or os.environ.get("RAY_ADDRESS"):
             init = OmegaConf.masked_copy(init, [str(key) for key in init if key != "object_store_memory"])
         start(init)
@@ -117,11 +118,11 @@ def _ray() -> Iterator[None]:
         with _replaced(core, start_ray=start_ray, launch_job_on_ray=launch, ray=Results):
             yield
     finally:
-        ray.shutdown()  # else it goes on to print what workers said, also behind the command's last line
+        ray.shutdown()  # otherwise Ray prints output of workers even after the command's last line
 
 
 def run_in(folder: Path, context: Any, config: DictConfig, task: Any, state: Any) -> Any:
-    """A job, in a worker of Ray: in the command's folder, where Ray would be in that of ``ray start``."""
+    """Runs a job in a worker of Ray, in the command's folder. Ray itself would use the folder of ``ray start``."""
     os.chdir(folder)
     util = importlib.import_module("hydra_plugins.hydra_ray_launcher._launcher_util")
     return util._run_job(context, config, task, state)
@@ -129,8 +130,7 @@ def run_in(folder: Path, context: Any, config: DictConfig, task: Any, state: Any
 
 def _lost(config: DictConfig, message: str) -> JobReturn:
     overrides: Sequence[str] = list(config.hydra.overrides.task)
-    folder = Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir))
-    return as_returned(lost(tuple(overrides), folder, message))
+    return as_returned(lost(tuple(overrides), folders.of(config), message))
 
 
 def _first(error: Exception) -> str:
@@ -143,7 +143,7 @@ def _last(error: Exception) -> str:
 
 @contextlib.contextmanager
 def _replaced(owner: Any, **attributes: Any) -> Iterator[None]:
-    """Within it, ``owner`` has these attributes; its own come back at the end."""
+    """Replaces attributes of ``owner`` inside the block. At the end the former ones are restored."""
     own = {name: getattr(owner, name) for name in attributes}
     try:
         for name, value in attributes.items():

@@ -1,53 +1,64 @@
-"""Starting a sweep's runs beside each other, as many as fit."""
+"""The start of a sweep's runs in parallel processes, as many at once as fit into memory."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 from hydra.core.utils import JobReturn
-from hydra.types import HydraContext
-from omegaconf import DictConfig
 
 from bench import tracking
-from bench.config import Settings, check
+from bench.config import Settings, check_job
 from bench.errors import BenchError
-from bench.jobs import Job
+from bench.measure import memory
 from bench.measure.environment import cores
 from bench.sweeps import room, workers
+from bench.sweeps.jobs import Job, Watched, as_returned
+from bench.sweeps.workers import Batch
+
+TARGET = "hydra_plugins.bench_workers.WorkersLauncher"
+"""The name of the launcher's class in a configuration."""
 
 
 def prepare(settings: Settings) -> None:
-    """Begins to import what runs with such settings take, while the others are still checked; returns at once."""
+    """Begins to import the code that runs with such settings need, and returns at once.
+
+    The check of other runs goes on meanwhile.
+    """
     workers.prepare()
     tracking.warm_up(settings.tracking.uri)
 
 
-def beside_each_other(
-    context: HydraContext,
-    config: DictConfig,
-    job: Any,
-    overrides: Sequence[Sequence[str]],
-    first: int,
-    n_jobs: int,
-    threads: int,
-) -> list[JobReturn]:
-    """What the joblib launcher does; its arguments are the launcher's.
+def beside_each_other(batch: Batch, n_jobs: int, threads: int) -> list[JobReturn]:
+    """Runs the jobs that Hydra gives to the launcher ``workers``, several at once.
+
+    Args:
+        batch: the jobs.
+        n_jobs: the number of jobs that run at once. -1 for one job for each core.
+        threads: the number of threads of each job.
+
+    Returns:
+        The return of each job, in order.
 
     Raises:
         RequestError: so many runs do not fit into memory at once.
     """
-    needed = [needed_bytes(context, config, job, own) for own in overrides]
-    at_once = room.workers(n_jobs, needed, cores(), room.free_bytes())
-    return workers.run_all(context, config, job, overrides, first, at_once, threads)
+    known = batch.task.known if isinstance(batch.task, Watched) else {}
+    left = replace(batch, jobs={number: own for number, own in batch.jobs.items() if number not in known})
+    needed = [needed_bytes(left, number) for number in left.jobs]
+    at_once = room.workers(n_jobs, needed, cores(), memory.free_bytes())
+    returned = {
+        **{number: as_returned(known[number]) for number in batch.jobs if number in known},
+        **workers.run_all(left, at_once, threads),
+    }
+    return [returned[number] for number in batch.jobs]
 
 
-def needed_bytes(context: HydraContext, config: DictConfig, job: Job, overrides: Sequence[str]) -> int:
-    """Bytes that a run will take at most; 0 where it cannot be said, as of one that will be refused."""
-    if job.memory is None:
+def needed_bytes(batch: Batch, number: int) -> int:
+    """The most bytes that a run will take. 0 if the number is not known, for example if the run will be refused."""
+    job = batch.task.job if isinstance(batch.task, Watched) else batch.task
+    if not isinstance(job, Job) or job.work.memory is None:
         return 0
-    composed = context.config_loader.load_sweep_config(config, list(overrides))
     try:
-        return job.memory(check(composed, composed.hydra.runtime.choices, context.config_loader))
+        return job.work.memory(check_job(batch.config, batch.jobs[number], batch.context.config_loader))
     except BenchError:
-        return 0  # the run itself will say it
+        return 0  # the run itself will report the error

@@ -1,44 +1,27 @@
-"""How many runs fit into memory at once, before the first of them starts."""
+"""The number of runs that fit into memory at once, computed before the first run starts."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Sequence
-from pathlib import Path
-
-import psutil
 
 from bench.errors import RequestError
-from bench.results import short_size
+from bench.measure.units import short_size
 
 log = logging.getLogger(__name__)
 
-CGROUP = Path("/sys/fs/cgroup")
-
-
-def free_bytes(cgroup: Path = CGROUP) -> int:
-    """Memory that can still be had: what the system has, or what is left of a container's limit."""
-    free = int(psutil.virtual_memory().available)
-    with contextlib.suppress(OSError, ValueError):  # no container, or one without a limit
-        limit = int((cgroup / "memory.max").read_text())
-        used = int((cgroup / "memory.current").read_text())
-        stat = dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())
-        free = min(free, limit - used + int(stat.get("inactive_file", 0)))  # caches of files give way
-    return free
-
 
 def workers(n_jobs: int, needed: Sequence[int], cores: int, free: int) -> int:
-    """How many runs to start at once.
+    """The number of runs to start at once.
 
     Args:
-        n_jobs: as many as were asked for; -1 for one a core, or for as many as fit if that is fewer.
-        needed: bytes that each run will take at most.
-        cores: of the machine.
-        free: bytes that can be had.
+        n_jobs: the requested number. -1 for one run for each core, or for as many as fit if that is fewer.
+        needed: the most bytes that each run will take.
+        cores: the number of the machine's cores.
+        free: the free memory in bytes.
 
     Raises:
-        RequestError: ``n_jobs`` runs at once may not fit; shows the sum.
+        RequestError: ``n_jobs`` runs at once may not fit. The message has the sum of their bytes.
     """
     if n_jobs == 0 or n_jobs < -1:
         raise RequestError(f"hydra.launcher.n_jobs={n_jobs}: give 1 or more, or -1 for one a core")

@@ -1,6 +1,7 @@
 """A search of memory against error: Optuna proposes settings, Hydra's launcher runs them, a study keeps the numbers.
 
-The error is that on validation rows. Evaluation rows are reported beside it and decide nothing.
+The search uses the task's headline metric on validation rows: an error, or the negative of a score. That of the
+evaluation rows is shown beside it and decides nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
 from typing import IO, Any
@@ -23,24 +25,25 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from bench import results
-from bench.errors import RequestError
-from bench.fingerprint import NOT_DECIDING, canonical, code_digest
-from bench.jobs import Outcome, as_returned, line
-from bench.measure import machine
+from bench.config.paths import SQLITE
+from bench.errors import RequestError, line
+from bench.measure import machine, units
 from bench.measure.environment import tensorflow_version, version
-from bench.results import Status
+from bench.records.fingerprint import NOT_DECIDING, canonical, code_digest
+from bench.records.result import Status
+from bench.sweeps.jobs import Outcome, Watched, as_returned
 from bench.sweeps.space import Dimension, SearchSettings, read, split
+from bench.tradeoff.headline import FIRST_TASK, Headline, task_of
 from bench.tradeoff.statistics import finite, pareto
 
-OBJECTIVES = ("embedding_bytes", "validation_mae")
-"""Keys of a result that are made small."""
+MEMORY = "embedding_bytes"
+"""The key of a result that the search minimizes, beside the task's headline metric on validation rows as a cost."""
 
 POPULATION = 20
-"""Trials in a generation of ``nsgaii``."""
+"""The number of trials in a generation of ``nsgaii``."""
 
 NOT_THE_STUDY = tuple(name for name in NOT_DECIDING if not name.startswith("dataset."))
-"""Settings that change no number of a search: with another one, a command goes on with the same study."""
+"""Settings that change no number of a search. If they change, a command continues the same study."""
 
 _AGAIN, _SEARCH = "again", "search"
 
@@ -48,20 +51,20 @@ _AGAIN, _SEARCH = "again", "search"
 def run(
     context: HydraContext, config: DictConfig, launcher: Launcher, job: Any, arguments: Sequence[str]
 ) -> list[Sequence[JobReturn]]:
-    """Searches until as many trials have finished as are asked for; prints the Pareto front.
+    """Searches until ``n_trials`` trials have finished, and prints the Pareto front.
 
     Args:
-        context: Hydra's.
-        config: of the sweep.
-        launcher: starts the runs.
-        job: the run.
+        context: Hydra's context.
+        config: the sweep's configuration.
+        launcher: the launcher that starts the runs.
+        job: the function that does a run.
         arguments: the command's overrides.
 
     Returns:
-        What became of the runs, a list for each batch.
+        The returns of the runs, a list for each batch.
 
     Raises:
-        RequestError: a study that cannot be read, is another search's, or is under way.
+        RequestError: the study cannot be read, belongs to another search, or is in use by another process.
     """
     settings = read(config)
     fixed, space = split(config, arguments, context.config_loader)
@@ -70,6 +73,7 @@ def run(
     OmegaConf.save(config, folder / "multirun.yaml")
     searched = digest(fixed, space)
     name = settings.study_name or f"search-{searched[:12]}"
+    starter = _Starter(context, config, launcher, job, fixed, space)
     with _alone(settings, name):
         study = opened(settings, name, searched)
         take_up(study)
@@ -80,14 +84,14 @@ def run(
                 trials = [ask(study, settings, space) for _ in range(min(settings.n_jobs, missing))]
                 missing -= len(trials)
                 first = sum(map(len, returned))
-                returned.append(_batch(context, config, launcher, job, study, trials, fixed, space, first))
+                returned.append(starter.batch(study, trials, first))
         finally:
             show(study, settings, space)
     return returned
 
 
 def digest(fixed: Sequence[str], space: Sequence[Dimension]) -> str:
-    """What tells one search from others: fixed settings, search space, and the code that decides results."""
+    """A digest that identifies a search: of its fixed settings, its space, and the code that decides results."""
     own = [text for text in fixed if not text.lstrip("+").startswith(NOT_THE_STUDY)]
     parts = {
         "fixed": sorted(own),
@@ -100,7 +104,7 @@ def digest(fixed: Sequence[str], space: Sequence[Dimension]) -> str:
 
 @contextlib.contextmanager
 def _alone(settings: SearchSettings, name: str) -> Iterator[None]:
-    """Lets one process at a time work on a study; one that is killed leaves no lock."""
+    """Lets only one process at a time work on a study. A process that is killed leaves no lock."""
     lock = machine.lock("searches", str(_database(settings)), name)
     try:
         lock.acquire(timeout=0)
@@ -116,14 +120,14 @@ def _alone(settings: SearchSettings, name: str) -> Iterator[None]:
 
 
 def _database(settings: SearchSettings) -> Path:
-    return Path(settings.storage.removeprefix("sqlite:///")).absolute()
+    return Path(settings.storage.removeprefix(SQLITE))
 
 
 def opened(settings: SearchSettings, name: str, searched: str) -> Any:
-    """The study of that name, a new one where there is none.
+    """Opens the study of this name, or makes it.
 
     Raises:
-        RequestError: the database cannot be opened, or the study is another search's.
+        RequestError: the database cannot be opened, or the study belongs to another search.
     """
     import optuna
 
@@ -133,7 +137,7 @@ def opened(settings: SearchSettings, name: str, searched: str) -> Any:
     database = _database(settings)
     try:
         database.parent.mkdir(parents=True, exist_ok=True)
-        # Optuna makes its tables one by one: what a kill leaves of them, the next process completes alone.
+        # Optuna makes its tables one by one. After a kill the next process makes the missing ones, under this lock.
         with FileLock(f"{database}.lock"):
             storage = optuna.storages.RDBStorage(
                 f"sqlite:///{database}", engine_kwargs={"connect_args": {"timeout": 60}}
@@ -156,7 +160,7 @@ def opened(settings: SearchSettings, name: str, searched: str) -> Any:
 
 
 def take_up(study: Any) -> None:
-    """Gives up the trials that a process left which is gone: failed, and to be proposed once more."""
+    """Marks the unfinished trials of a dead process as failed, and lets Optuna propose them once more."""
     for trial in _trials(study, "RUNNING"):
         _give_up(study, trial.number, trial.params, trial.user_attrs)
 
@@ -165,92 +169,114 @@ def _give_up(study: Any, number: int, params: Mapping[str, Any], attributes: Map
     from optuna.trial import TrialState
 
     study.tell(number, state=TrialState.FAIL)
-    # Once only, lest settings that end the process each time are all that is ever tried.
+    # Once only: settings that end the process each time would otherwise be tried forever.
     if params and not attributes.get(_AGAIN):
         study.enqueue_trial(dict(params), user_attrs={_AGAIN: True})
 
 
 def ask(study: Any, settings: SearchSettings, space: Sequence[Dimension]) -> Any:
-    """The next trial.
+    """Gives the next trial.
 
-    The sampler starts from a seed of its own each time: one that went on from the same seed after a kill would
-    propose what it has proposed before.
+    The sampler gets a new seed each time. With the same seed after a kill, it would propose the same settings again.
     """
     from optuna.samplers import NSGAIISampler, TPESampler
 
     text = f"{settings.seed} {len(study.get_trials(deepcopy=False))}"
     seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
     if settings.sampler == "tpe":
-        study.sampler = TPESampler(seed=seed, constant_liar=True)  # trials of one batch keep apart
+        study.sampler = TPESampler(seed=seed, constant_liar=True)  # keeps the trials of one batch apart
     else:
         study.sampler = NSGAIISampler(seed=seed, population_size=POPULATION)
     return study.ask({d.name: d.distribution() for d in space})
 
 
-def _batch(
-    context: HydraContext,
-    config: DictConfig,
-    launcher: Launcher,
-    job: Any,
-    study: Any,
-    trials: Sequence[Any],
-    fixed: Sequence[str],
-    space: Sequence[Dimension],
-    first: int,
-) -> list[JobReturn]:
-    """Runs trials and tells the study; gives up those that an interrupt or an error leaves."""
-    waiting = {trial.number: trial for trial in trials}
-    own = {t.number: [*fixed, *(d.override(t.params[d.name]) for d in space)] for t in trials}
-    wrong = {number: error for number in own if (error := _not_composed(context, config, own[number]))}
-    numbers = [number for number in own if number not in wrong]
-    returned: list[JobReturn] = []
+@dataclass(frozen=True)
+class _Starter:
+    """The starter of one search's trials.
 
-    def done(number: int, outcome: Outcome) -> None:
-        tell(study, waiting[number], outcome)
-        del waiting[number]
+    Attributes:
+        context: Hydra's context.
+        config: the sweep's configuration.
+        launcher: the launcher that starts the runs.
+        job: the function that does a run.
+        fixed: the overrides that all trials have.
+        space: the dimensions of the search.
+    """
 
-    try:
-        if numbers:
-            returned += launcher.launch([own[number] for number in numbers], initial_job_idx=first)
-        for number, job_return in zip(numbers, returned, strict=True):
-            done(number, job_return.return_value)
-    finally:
-        # What had ended before an interrupt counts.
-        ended: Mapping[int, Outcome] = getattr(getattr(job, "board", None), "outcomes", {})
-        for position, number in enumerate(numbers, start=first):
-            if number in waiting and position in ended:
-                done(number, ended[position])
-        for number, message in wrong.items():
-            outcome = Outcome("failed", tuple(own[number]), message=message, exit_code=1)
-            done(number, outcome)
-            returned.append(as_returned(outcome))
-        for number, trial in waiting.items():
-            _give_up(study, number, trial.params, trial.user_attrs)
-    return returned
+    context: HydraContext
+    config: DictConfig
+    launcher: Launcher
+    job: Any
+    fixed: Sequence[str]
+    space: Sequence[Dimension]
 
+    def batch(self, study: Any, trials: Sequence[Any], first: int) -> list[JobReturn]:
+        """Runs trials and writes their outcomes to the study. Trials that an interrupt or an error ends are given up.
 
-def _not_composed(context: HydraContext, config: DictConfig, overrides: list[str]) -> str:
-    """Why settings make no run at all, empty where they do; the launcher would end the search with it."""
-    try:
-        context.config_loader.load_sweep_config(config, overrides)
-    except (HydraException, OmegaConfBaseException) as error:
-        return line(error)
-    return ""
+        Args:
+            study: Optuna's study.
+            trials: the trials that Optuna has proposed.
+            first: the number of the first run.
+        """
+        waiting = {trial.number: trial for trial in trials}
+        own = {t.number: [*self.fixed, *(d.override(t.params[d.name]) for d in self.space)] for t in trials}
+        wrong = {number: error for number in own if (error := self._wrong_in(own[number]))}
+        numbers = [number for number in own if number not in wrong]
+        returned: list[JobReturn] = []
+
+        def done(number: int, outcome: Outcome) -> None:
+            tell(study, waiting[number], outcome)
+            del waiting[number]
+
+        try:
+            if numbers:
+                returned += self.launcher.launch([own[number] for number in numbers], initial_job_idx=first)
+            for number, job_return in zip(numbers, returned, strict=True):
+                done(number, job_return.return_value)
+        finally:
+            # Trials that had ended before an interrupt count.
+            ended = self.job.board.outcomes if isinstance(self.job, Watched) else {}
+            for position, number in enumerate(numbers, start=first):
+                if number in waiting and position in ended:
+                    done(number, ended[position])
+            for number, message in wrong.items():
+                outcome = Outcome("failed", tuple(own[number]), message=message, exit_code=1)
+                done(number, outcome)
+                returned.append(as_returned(outcome))
+            for number, trial in waiting.items():
+                _give_up(study, number, trial.params, trial.user_attrs)
+        return returned
+
+    def _wrong_in(self, overrides: list[str]) -> str:
+        """Gives the reason why overrides make no run, or an empty text if they make one.
+
+        Without this check the launcher would end the search at such overrides.
+        """
+        try:
+            self.context.config_loader.load_sweep_config(self.config, overrides)
+        except (HydraException, OmegaConfBaseException) as error:
+            return line(error)
+        return ""
 
 
 def tell(study: Any, trial: Any, outcome: Outcome) -> None:
-    """Tells the study what became of a trial: its numbers, or that it failed."""
+    """Writes the outcome of a trial to the study: its numbers, or a failure."""
     from optuna.trial import TrialState
 
     result = outcome.result
-    for key in ("run_id", "fingerprint", "val_mae"):
-        if result.get(key) is not None:
-            trial.set_user_attr(key, result[key])
-    values = [result.get(key) for key in OBJECTIVES]
+    headline = Headline.of(FIRST_TASK if result is None else task_of(result))
+    for key in ("run_id", "fingerprint", "task", headline.name):
+        if result is not None and getattr(result, key) is not None:
+            trial.set_user_attr(key, getattr(result, key))
+    values = [result and result.metric(MEMORY), result and headline.cost(result.metric(headline.validation))]
     if outcome.status in (Status.FINISHED, Status.SKIPPED) and all(map(finite, values)):
         study.tell(trial, values)
         return
-    why = outcome.message or result.get("error") or f"no number for {' and '.join(OBJECTIVES)} in its result"
+    why = (
+        outcome.message
+        or (result and result.error)
+        or f"no number for {MEMORY} and {headline.validation} in its result"
+    )
     status = Status.REFUSED if outcome.status == Status.REFUSED else Status.FAILED
     trial.set_user_attr("error", f"{status}: {why}")
     study.tell(trial, state=TrialState.FAIL)
@@ -264,12 +290,15 @@ def _trials(study: Any, state: str) -> list[Any]:
 
 
 def finished(study: Any) -> list[Any]:
-    """The trials that have numbers, earlier commands' included."""
+    """The trials that have numbers, with those of earlier commands."""
     return _trials(study, "COMPLETE")
 
 
 def front(trials: Sequence[Any]) -> list[Any]:
-    """The trials that no other beats in one number and equals in the rest, by memory; equal settings once."""
+    """The trials of the Pareto front, ordered by memory. Equal settings appear once.
+
+    No other trial is better in one number and at least as good in the other.
+    """
     different = list({tuple(sorted(trial.params.items())): trial for trial in trials}.values())
     best = compress(different, pareto([tuple(trial.values) for trial in different]))
     return sorted(best, key=lambda trial: (trial.values, trial.number))
@@ -278,7 +307,7 @@ def front(trials: Sequence[Any]) -> list[Any]:
 def show(
     study: Any, settings: SearchSettings, space: Sequence[Dimension], file: IO[str] | None = None
 ) -> None:
-    """Prints how far the search is, and its Pareto front in aligned lines."""
+    """Prints the number of finished trials, and the Pareto front in aligned lines."""
     file = file or sys.stdout
     trials = finished(study)
     failed = [trial for trial in _trials(study, "FAIL") if "error" in trial.user_attrs]
@@ -292,21 +321,22 @@ def show(
     best = front(trials)
     if not best:
         return
-    rows = [("Pareto front", "memory", "validation MAE", "evaluation MAE")]
+    headline = Headline.of(best[0].user_attrs.get("task", FIRST_TASK))
+    rows = [("Pareto front", "memory", f"validation {headline.short}", f"evaluation {headline.short}")]
     for trial in best:
-        size, error = trial.values
-        seen = trial.user_attrs.get("val_mae")
+        size, cost = trial.values
+        seen = trial.user_attrs.get(headline.name)
         rows.append(
             (
                 _chosen(trial, space),
-                results.short_size(size),
-                f"{error:.4f}",
+                units.short_size(size),
+                f"{headline.cost(cost):.4f}",
                 "-" if seen is None else f"{seen:.4f}",
             )
         )
-    for text in results.aligned(rows, left=1):
+    for text in units.aligned(rows, left=1):
         print(text, file=file)
-    print("evaluation MAE: of rows that were not looked at for choosing.", file=file)
+    print(f"evaluation {headline.short}: of rows that were not looked at for choosing.", file=file)
 
 
 def _chosen(trial: Any, space: Sequence[Dimension]) -> str:

@@ -1,4 +1,4 @@
-"""What a search may choose from: Hydra's sweep syntax as dimensions, all checked before the first run."""
+"""The space of a search: reads Hydra's sweep syntax as dimensions, and checks them before the first run."""
 
 from __future__ import annotations
 
@@ -6,35 +6,38 @@ import importlib.util
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from omegaconf import DictConfig, OmegaConf
 
 from bench.config import Settings
+from bench.config.hydra import parse
+from bench.config.paths import SQLITE, absolute
+from bench.config.typed import Range, build
 from bench.errors import RequestError
-from bench.settings import Range, build
 
 CHOICE = "hydra/sweeper=optuna"
-"""How a search is asked for."""
+"""The override that asks for a search."""
 
-TARGET = "hydra_plugins.bench_optuna.OptunaSweeper"
+COUNTED = True
+"""A search has ``n_trials`` runs."""
 
 NOT_FOR_SEARCH = {
     "seed": "the best of several seeds is luck",
     "dataset": "errors on different rows cannot be compared",
 }
-"""Settings, with all below them, that a search must not choose, and why."""
+"""The settings that a search must not choose, with all settings below them, and the reasons."""
 
 _WHOLE = re.compile(r"interval\(\s*(?:start\s*=\s*)?[+-]?\d+\s*,\s*(?:end\s*=\s*)?[+-]?\d+\s*\)")
 
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """The settings of a search; ``conf/hydra/sweeper/optuna.yaml`` says what each means."""
+    """The settings of a search. ``conf/hydra/sweeper/optuna.yaml`` explains each of them."""
 
     n_trials: Annotated[int, Range(low=1)]
     n_jobs: Annotated[int, Range(low=1)]
@@ -44,7 +47,7 @@ class SearchSettings:
     sampler: Literal["tpe", "nsgaii"]
 
     def __post_init__(self) -> None:
-        # Of other stores it cannot be told whether a trial under way belongs to a process that is gone.
+        # With other stores one cannot find out if a running trial belongs to a dead process.
         if not re.fullmatch(r"sqlite:///[^?#]+", self.storage):
             raise ValueError(
                 f"hydra.sweeper.storage={self.storage}: give a file, as sqlite:///outputs/optuna.db"
@@ -56,13 +59,13 @@ class Dimension:
     """A setting that is searched over.
 
     Attributes:
-        name: of the setting.
-        given: as on the command line, for messages.
-        choices: what may stand behind ``name=``; empty for a number.
-        low: the smallest number, an int where only ints are meant.
-        high: the largest, included.
-        step: between numbers, or None for all of them.
-        log: whether numbers are drawn on a logarithmic scale.
+        name: the setting's name.
+        given: the override as on the command line, for messages.
+        choices: the texts that may follow ``name=``. Empty for a number.
+        low: the smallest number. An int if only ints are allowed.
+        high: the largest number, included.
+        step: the distance between numbers. None if all numbers are allowed.
+        log: True if numbers are drawn on a logarithmic scale.
     """
 
     name: str
@@ -75,7 +78,7 @@ class Dimension:
 
     @property
     def ends(self) -> tuple[str, ...]:
-        """All choices, or the smallest and the largest number, as overrides."""
+        """The overrides of all choices, or of the smallest and the largest number."""
         values = self.choices or dict.fromkeys((self.low, self.high))
         return tuple(self.override(value) for value in values)
 
@@ -84,7 +87,7 @@ class Dimension:
         return f"{self.name}={value}"
 
     def distribution(self) -> Any:
-        """The same for Optuna."""
+        """The dimension as a distribution of Optuna."""
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         if self.choices:
@@ -95,10 +98,10 @@ class Dimension:
 
 
 def dimension(override: Override) -> Dimension:
-    """The dimension that an override with several values stands for.
+    """The dimension for an override with several values.
 
     Raises:
-        RequestError: an empty range, or a scale that it cannot have.
+        RequestError: the range is empty, or cannot have the given scale.
     """
     name, given, sweep = override.get_key_element(), str(override.input_line), override.value()
     tags: set[str] = set(getattr(sweep, "tags", ()))
@@ -118,7 +121,7 @@ def dimension(override: Override) -> Dimension:
         if log:
             raise RequestError(f"{given}: choices have no scale; leave tag(log,...) out, or give an interval")
         if isinstance(sweep, ChoiceSweep):
-            sweep.shuffle = False  # in the same order each time: Optuna takes another one for another space
+            sweep.shuffle = False  # the same order each time: Optuna treats another order as another space
         choices = tuple(dict.fromkeys(override.sweep_string_iterator()))
         if not choices:
             raise RequestError(f"{given}: holds no value")
@@ -135,7 +138,7 @@ def _of_range(name: str, given: str, sweep: RangeSweep, log: bool) -> Dimension:
     numbers = (sweep.start, sweep.stop, sweep.step)
     if log and sweep.step != 1:
         raise RequestError(f"{given}: a logarithmic scale has no step; give tag(log,interval(LOW,HIGH))")
-    # as Hydra counts: the end is left out
+    # the end is left out, as Hydra does
     start, stop, step = (Decimal(str(number)) for number in numbers)
     count = math.ceil((stop - start) / step) if step else 0
     if count < 1:
@@ -149,20 +152,20 @@ def _of_range(name: str, given: str, sweep: RangeSweep, log: bool) -> Dimension:
 
 
 def split(cfg: DictConfig, arguments: Sequence[str], loader: Any = None) -> tuple[list[str], list[Dimension]]:
-    """The settings that are the same in every run, and those to search over.
+    """Separates the overrides that are the same in every run from the dimensions of the search.
 
     Args:
-        cfg: of the sweep.
+        cfg: the sweep's configuration.
         arguments: the command's overrides.
-        loader: Hydra's, which knows what a pattern of choices stands for.
+        loader: Hydra's loader, which expands patterns of choices.
 
     Raises:
-        RequestError: nothing to search over, or something that a search must not choose.
+        RequestError: there is no dimension, or a search must not choose one of the settings.
     """
     params = OmegaConf.to_container(cfg.hydra.sweeper, resolve=False).get("params") or {}  # type: ignore[union-attr]
     texts = [*(f"{name}={value}" for name, value in params.items()), *arguments]
-    parsed = OverridesParser.create(config_loader=loader).parse_overrides(texts)
-    last = {override.get_key_element(): override for override in parsed}  # given again, the later one counts
+    parsed = parse(texts, loader)
+    last = {override.get_key_element(): override for override in parsed}  # the last of several counts
     fixed = [str(o.input_line) for o in last.values() if not o.is_sweep_override()]
     dimensions = []
     for name, override in last.items():
@@ -177,20 +180,17 @@ def split(cfg: DictConfig, arguments: Sequence[str], loader: Any = None) -> tupl
     return fixed, dimensions
 
 
-def asked_for(cfg: DictConfig) -> bool:
-    """Whether a sweep is a search."""
-    return str(cfg.hydra.sweeper._target_) == TARGET
-
-
 def read(cfg: DictConfig) -> SearchSettings:
     """The settings of the search.
 
     Raises:
-        RequestError: one of them is wrong.
+        RequestError: one of the settings is wrong.
     """
     values: Any = OmegaConf.to_container(cfg.hydra.sweeper, resolve=True)
     own = {name: value for name, value in values.items() if name not in ("_target_", "params")}
-    return build(SearchSettings, own, lambda name: f"hydra.sweeper.{name}")
+    settings = build(SearchSettings, own, "hydra.sweeper.{}".format)
+    file = absolute(settings.storage.removeprefix(SQLITE), Path.cwd(), "hydra.sweeper.storage")
+    return replace(settings, storage=f"{SQLITE}{file}")
 
 
 def prepare(
@@ -199,20 +199,20 @@ def prepare(
     checked: Callable[[Sequence[str]], Settings],
     sized: Callable[[Settings], object] | None,
 ) -> list[list[str]]:
-    """Checks a search as far as it can be known before its first run.
+    """Checks a search as far as possible before its first run.
 
     Args:
-        cfg: of the sweep.
-        loader: Hydra's.
-        checked: composes and checks a run.
-        sized: chooses the sizes of a run's tables.
+        cfg: the sweep's configuration.
+        loader: Hydra's loader.
+        checked: a function that composes and checks a run.
+        sized: a function that chooses the sizes of a run's tables.
 
     Returns:
-        For each run the overrides that are known before.
+        The overrides that are known before, for each run.
 
     Raises:
-        RequestError: a choice that can never run, a number whose both ends cannot, no validation rows, a wrong
-            setting of the search, or no Optuna.
+        RequestError: a choice can never run, neither end of a range of numbers can run, there are no validation rows,
+            a setting of the search is wrong, or Optuna is not installed.
     """
     if importlib.util.find_spec("optuna") is None:
         raise RequestError(f'{CHOICE}: needs the package optuna; pip install "embedding-bench[search]"')
@@ -226,11 +226,11 @@ def prepare(
         if point not in known:
             try:
                 run = checked([*fixed, *point])
-                _need_validation(run)
+                need_validation(run, CHOICE)
                 if sized is not None:
                     sized(run)
                 known[point] = None
-            except _NoValidationError:
+            except NoValidationError:
                 raise
             except RequestError as error:
                 known[point] = error
@@ -249,13 +249,39 @@ def prepare(
     return [fixed] * settings.n_trials
 
 
-class _NoValidationError(RequestError):
-    """Nothing to measure a search's error on."""
+def example(cfg: DictConfig, loader: Any) -> list[str]:
+    """The overrides of a run that a search may propose, with the first choice or smallest number of each dimension."""
+    arguments: Any = OmegaConf.to_container(cfg.hydra.overrides.task, resolve=False)
+    fixed, dimensions = split(cfg, arguments, loader)
+    return [*fixed, *(one.ends[0] for one in dimensions)]
 
 
-def _need_validation(run: Settings) -> None:
-    if not run.dataset.get("split", {}).get("validation_fraction"):
-        raise _NoValidationError(
-            f"{CHOICE}: a search looks at validation rows and there are none; "
+def identity(cfg: DictConfig, loader: Any) -> tuple[list[str], str]:
+    """What tells the search from others, and its name."""
+    from bench.sweeps import search
+
+    arguments: Any = OmegaConf.to_container(cfg.hydra.overrides.task, resolve=False)
+    fixed, dimensions = split(cfg, arguments, loader)
+    study = read(cfg).study_name or search.digest(fixed, dimensions)
+    return ["search", study], " ".join(["search", *(dimension.given for dimension in dimensions)])
+
+
+class NoValidationError(RequestError):
+    """The error for a search without validation rows."""
+
+
+def need_validation(run: Settings, search: str) -> None:
+    """Refuses a run without validation rows.
+
+    Args:
+        run: the settings of a run that a search may start.
+        search: the override that asks for the search.
+
+    Raises:
+        NoValidationError: the run has no validation rows.
+    """
+    if not run.dataset.validates:
+        raise NoValidationError(
+            f"{search}: a search looks at validation rows and there are none; "
             "give dataset.split.validation_fraction, such as 0.1"
         )

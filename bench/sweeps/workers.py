@@ -1,7 +1,7 @@
-"""Runs beside each other in processes that stay, each computing with one thread.
+"""The worker processes: they do several runs at once. Each serves many runs and computes with one thread.
 
-On Linux they are forked from one process that has imported TensorFlow for all of them; elsewhere each imports it
-once. Every worker is a pool of one process, so that one that is killed takes its own run with it and no other.
+On Linux they are forked from one process that has imported TensorFlow for all of them. Elsewhere each worker imports
+TensorFlow once. If a process is killed, only its own run is lost.
 """
 
 from __future__ import annotations
@@ -10,207 +10,338 @@ import contextlib
 import os
 import signal
 import sys
+import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from multiprocessing import connection, forkserver, get_context, parent_process, set_forkserver_preload
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from hydra import version
-from hydra.core.utils import JobReturn, JobRuntime, run_job, setup_globals
-from hydra.types import HydraContext
-from omegaconf import DictConfig, open_dict
+import cloudpickle
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus, run_job
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
 
 from bench import tracking
-from bench.config.composing import HYDRA_VERSION_BASE
-from bench.jobs import Job, Outcome, as_returned, line, lost
+from bench.errors import BenchError, line
 from bench.measure.machine import THREADS_VARIABLE
+from bench.sweeps import folders
+from bench.sweeps.jobs import Board, Job, Silent, Watched, as_returned, lost
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 PATIENCE_SECONDS = 60.0
-"""How long runs may take to end cleanly once they are interrupted."""
+"""The time, in seconds, that interrupted runs have to end cleanly."""
 
+END_SECONDS = 10.0
+"""The time, in seconds, that a process without work has to end."""
 
 START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
-"""How worker processes start; macOS's own libraries do not survive a fork."""
+"""The way in which worker processes start. It is no fork on macOS, whose own libraries do not survive a fork."""
+
+LOG = "workers.log"
+"""The file in the sweep's folder that takes the output of the processes."""
+
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 def prepare() -> None:
-    """Begins to import what workers need; returns at once, so that something can be done meanwhile."""
+    """Begins to import the modules that workers need, and returns at once. The caller can do other work meanwhile."""
     if START_METHOD == "forkserver":
         set_forkserver_preload([f"{__package__}.preloaded"])
         forkserver.ensure_running()
 
 
-class Worker:
-    """A process that runs one job after the other.
+@dataclass(frozen=True)
+class Batch:
+    """Jobs that Hydra gives to a launcher at once.
 
-    Args:
-        log_file: what the process prints goes to its end.
-        environment: its variables, all of them.
+    Attributes:
+        context: Hydra's context, with the loader that composes each job.
+        config: the sweep's configuration.
+        task: the function that is called for each job.
+        jobs: the overrides of each job, by number.
     """
 
-    def __init__(self, log_file: Path, environment: Mapping[str, str]) -> None:
-        self._pool = ProcessPoolExecutor(
-            1, get_context(START_METHOD), _begin, (str(log_file), dict(environment))
-        )
-        self._pid = self._pool.submit(os.getpid)
+    context: HydraContext
+    config: DictConfig
+    task: TaskFunction
+    jobs: Mapping[int, Sequence[str]]
 
-    def submit(self, call: Callable[..., T], *arguments: Any) -> Future[T]:
-        """Has the process call a function once it is done with what came before."""
-        return self._pool.submit(call, *arguments)
+    @property
+    def board(self) -> Board:
+        """The board that gets news of the jobs."""
+        return self.task.board if isinstance(self.task, Watched) else Silent()
 
-    def interrupt(self, how: int) -> None:
-        """Sends the process a signal, as Ctrl-C on the terminal would."""
-        with contextlib.suppress(OSError, BrokenProcessPool):
-            os.kill(self._pid.result(timeout=PATIENCE_SECONDS), how)
+    def composed(self, number: int) -> DictConfig:
+        """The configuration of a job."""
+        config = self.context.config_loader.load_sweep_config(self.config, list(self.jobs[number]))
+        return folders.number(config, number)
+
+    def lost(self, number: int, message: str) -> JobReturn:
+        """The return of a job whose process has died or failed before it sent an outcome."""
+        overrides = tuple(self.jobs[number])
+        if isinstance(self.task, Watched | Job):
+            return as_returned(lost(overrides, folders.of(self.composed(number)), message))
+        return JobReturn(overrides=overrides, _return_value=BenchError(message), status=JobStatus.FAILED)
+
+
+class Died(Exception):  # noqa: N818 - an outcome
+    """The error for a worker's process that has died, in the middle of a call or before it."""
+
+
+class Worker:
+    """A process that makes one call after another.
+
+    Args:
+        log_file: the file to which the process's output is appended.
+        environment: all environment variables of the process.
+        state: Hydra's state in this process, as ``Singleton.get_state`` gives it.
+    """
+
+    def __init__(self, log_file: Path, environment: Mapping[str, str], state: Any = None) -> None:
+        context = get_context(START_METHOD)
+        self.link, theirs = context.Pipe()
+        begin = cloudpickle.dumps((str(log_file), dict(environment), state))
+        self.process = context.Process(target=_work, args=(theirs, begin))  # type: ignore[attr-defined]
+        self.process.start()
+        theirs.close()
+
+    def begin(self, call: Callable[..., Any], *arguments: Any) -> None:
+        """Sends a call to the process, and returns at once.
+
+        Raises:
+            Died: the process has died.
+        """
+        try:
+            self.link.send_bytes(cloudpickle.dumps((call, arguments)))
+        except OSError as error:
+            raise Died from error
+
+    def end(self) -> Any:
+        """Waits for the end of the call, and returns the call's value.
+
+        Raises:
+            Died: the process has died.
+            BenchError: the call has raised an error. The message is one line.
+        """
+        try:
+            succeeded, value = cloudpickle.loads(self.link.recv_bytes())
+        except (EOFError, OSError) as error:
+            raise Died from error
+        if not succeeded:
+            raise BenchError(value)
+        return value
+
+    def interrupt(self, how: int = signal.SIGINT) -> None:
+        """Sends a signal to the process, as Ctrl-C on the terminal does."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.process.pid, how)
 
     def close(self) -> None:
-        """Lets the process end."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Lets the process end after its present call."""
+        self.link.close()
+
+    def wait(self) -> None:
+        """Waits for the end of the process, and kills it after ``END_SECONDS``."""
+        self.process.join(END_SECONDS)
+        if self.process.exitcode is None:
+            self.process.kill()
+            self.process.join()
 
 
-def run_all(
-    context: HydraContext,
-    config: DictConfig,
-    job: Job,
-    overrides: Sequence[Sequence[str]],
-    first: int,
-    workers: int,
-    threads: int = 1,
-) -> list[JobReturn]:
-    """Runs jobs beside each other, and the next one wherever one has ended.
+class Team:
+    """The workers of a batch, and their present jobs.
 
     Args:
-        context: Hydra's, with the loader that composes each job.
-        config: of the sweep.
-        job: the run.
-        overrides: of each job.
-        first: the first job's number.
-        workers: how many at once.
-        threads: of each.
+        batch: the jobs.
+        environment: the environment variables of the workers.
 
-    Returns:
-        What each job returned, in order. A job whose process was killed is a failed one.
-
-    Raises:
-        KeyboardInterrupt: once those that were running have ended.
+    Attributes:
+        returned: the returns of the jobs that have ended, by number.
     """
-    folder = Path(str(config.hydra.sweep.dir))
-    folder.mkdir(parents=True, exist_ok=True)
-    outcomes: dict[int, Outcome] = {}
-    waiting = iter(enumerate(overrides, start=first))
-    busy: dict[Future[Outcome], tuple[int, Sequence[str], Worker]] = {}
 
-    def begin(worker: Worker) -> None:
-        number, own = next(waiting, (None, ()))
-        if number is None:
+    def __init__(self, batch: Batch, environment: Mapping[str, str]) -> None:
+        self._batch, self._environment, self._board = batch, environment, batch.board
+        self._state = Singleton.get_state()
+        self._task = batch.task.job if isinstance(batch.task, Watched) else batch.task
+        self._waiting, self._at_once = sorted(batch.jobs), 1
+        self._workers: list[Worker] = []
+        self._busy: dict[object, tuple[int, Worker]] = {}  # by the worker's link
+        self.returned: dict[int, JobReturn] = {}
+
+    def run(self, workers: int) -> None:
+        """Runs all jobs on this number of workers. A worker that has ended a job gets the next one."""
+        self._at_once = workers
+        for _ in range(workers):
+            self._next(self._worker())
+        while self._busy:
+            for link in connection.wait(self._links()):
+                self._next(self._ended(link))
+
+    def interrupt(self) -> None:
+        """Interrupts the running jobs so that they end cleanly. It keeps the returns of jobs that finish meanwhile."""
+        for _, worker in self._busy.values():
+            worker.interrupt()
+        end = time.monotonic() + PATIENCE_SECONDS
+        while self._busy and (links := connection.wait(self._links(), max(0.0, end - time.monotonic()))):
+            for link in links:
+                self._ended(link, interrupted=True)
+
+    def close(self) -> None:
+        """Ends all processes. Processes with a running job are killed."""
+        for worker in self._workers:
+            worker.close()
+        for _, worker in self._busy.values():
+            worker.process.kill()
+        for worker in self._workers:
+            worker.wait()
+
+    def _links(self) -> list[Connection[Any, Any]]:
+        return [worker.link for _, worker in self._busy.values()]
+
+    def _worker(self) -> Worker:
+        folder = Path(str(self._batch.config.hydra.sweep.dir))
+        self._workers.append(Worker(folder / LOG, self._environment, self._state))
+        return self._workers[-1]
+
+    def _next(self, worker: Worker) -> None:
+        if not self._waiting:
             return
-        composed = context.config_loader.load_sweep_config(config, list(own))
-        with open_dict(composed):
-            composed.hydra.job.id = composed.hydra.job.num = number
-        arguments = composed, context, job
+        number = self._board.choose(self._waiting, self._at_once)
+        self._waiting.remove(number)
+        arguments = self._batch.composed(number), self._batch.context, self._task
         try:
-            future = worker.submit(run_one, *arguments)
-        except BrokenProcessPool:  # it was killed between two jobs
-            worker = replaced(worker)
-            future = worker.submit(run_one, *arguments)
-        busy[future] = number, own, worker
-        if job.board is not None:
-            job.board.started(number, tuple(own))
+            worker.begin(run_one, *arguments)
+        except Died:  # the worker was killed between two jobs
+            worker = self._worker()
+            worker.begin(run_one, *arguments)
+        self._busy[worker.link] = number, worker
+        self._board.started(number, tuple(self._batch.jobs[number]))
 
-    def replaced(worker: Worker) -> Worker:
-        worker.close()
-        team.append(Worker(folder / "workers.log", environment))
-        return team[-1]
-
-    def end(future: Future[Outcome]) -> Worker:
-        number, own, worker = busy.pop(future)
-        place = folder / str(number)
+    def _ended(self, link: object, interrupted: bool = False) -> Worker:
+        number, worker = self._busy.pop(link)
         try:
-            outcome = future.result()
-        except BrokenProcessPool:
-            worker = replaced(worker)
+            returned = worker.end()
+        except Died:
+            if interrupted:
+                return worker
+            worker = self._worker()
             message = "its process was killed, perhaps for want of memory; the same command trains it again"
-            outcome = lost(tuple(own), place, message)
-        except Exception as error:
-            outcome = lost(tuple(own), place, f"{type(error).__name__}: {line(error)}")
-        outcomes[number] = outcome
-        if job.board is not None:
-            job.board.ended(number, outcome)
+            returned = self._batch.lost(number, message)
+        except BenchError as error:
+            returned = self._batch.lost(number, line(error))
+        self.returned[number] = returned
+        if isinstance(self._batch.task, Watched):
+            self._board.ended(number, returned.return_value)
         return worker
 
-    prepare()
-    environment = {**os.environ, THREADS_VARIABLE: str(threads), **tracking.shared()}
-    team = [Worker(folder / "workers.log", environment) for _ in range(min(workers, len(overrides)))]
-    with _ended_at_last(busy, team):
-        for worker in team:
-            begin(worker)
-        while busy:
-            for future in wait(busy, return_when=FIRST_COMPLETED).done:
-                begin(end(future))
-    return [as_returned(outcomes[number]) for number in sorted(outcomes)]
+
+def run_all(batch: Batch, workers: int, threads: int = 1) -> dict[int, JobReturn]:
+    """Runs jobs on several workers. A worker that has ended a job gets the next one.
+
+    Args:
+        batch: the jobs.
+        workers: the number of workers.
+        threads: the number of threads of each worker.
+
+    Returns:
+        The return of each job, by number. A job whose process was killed counts as failed.
+
+    Raises:
+        KeyboardInterrupt: the command was interrupted. It is raised once the running jobs have ended.
+    """
+    if not batch.jobs:
+        return {}
+    if isinstance(batch.task, Watched | Job):
+        prepare()
+    Path(str(batch.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
+    with _scratch() as scratch:
+        environment = {
+            **os.environ, THREADS_VARIABLE: str(threads), "TMPDIR": scratch, **tracking.shared()
+        }  # fmt: skip
+        team = Team(batch, environment)
+        try:
+            team.run(min(workers, len(batch.jobs)))
+        except KeyboardInterrupt:
+            team.interrupt()
+            raise
+        finally:
+            team.close()
+    return team.returned
 
 
 @contextlib.contextmanager
-def _ended_at_last(
-    busy: Mapping[Future[Outcome], tuple[int, Any, Worker]], team: list[Worker]
-) -> Iterator[None]:
-    """Has all processes end after the block; those that still run end cleanly where it was interrupted."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        for _, _, worker in busy.values():
-            worker.interrupt(signal.SIGINT)
-        try:
-            wait(busy, timeout=PATIENCE_SECONDS)
-        except KeyboardInterrupt:
-            for _, _, worker in busy.values():
-                worker.interrupt(signal.SIGTERM)
-        raise
-    finally:
-        for worker in team:
-            worker.close()
+def _scratch() -> Iterator[str]:
+    """Makes a folder for the temporary files of workers, and removes it at the end. A killed worker cannot do that."""
+    with tempfile.TemporaryDirectory(prefix="embedding-bench-", ignore_cleanup_errors=True) as folder:
+        yield folder
 
 
-def run_one(config: DictConfig, context: HydraContext, job: Job) -> Outcome:
-    """One job, in a worker.
+def run_one(config: DictConfig, context: HydraContext, task: TaskFunction) -> JobReturn:
+    """Runs one job in a worker.
 
     Args:
-        config: the job's, composed.
-        context: Hydra's.
-        job: the run.
+        config: the job's composed configuration.
+        context: Hydra's context.
+        task: the function that is called for the job.
     """
-    signal.signal(signal.SIGINT, _interrupted)
-    try:
-        version.setbase(HYDRA_VERSION_BASE)
-        setup_globals()
-        JobRuntime.instance().set("name", str(config.hydra.job.name))  # composing reads it
-        returned = run_job(job, config, "hydra.sweep.dir", "hydra.sweep.subdir", context)
-        outcome: Outcome = returned.return_value
-        return outcome
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return run_job(
+        task_function=task,
+        config=config,
+        job_dir_key="hydra.sweep.dir",
+        job_subdir_key="hydra.sweep.subdir",
+        hydra_context=context,
+    )
+
+
+def _work(link: Connection[Any, Any], begin: bytes) -> None:
+    """The main function of a worker: makes calls until the parent closes the link."""
+    _listen(signal.SIG_IGN)  # between jobs, the parent decides
+    _begin(*cloudpickle.loads(begin))
+    while True:
+        try:
+            call, arguments = cloudpickle.loads(link.recv_bytes())
+        except (EOFError, OSError):
+            return
+        _listen(_interrupted)
+        try:
+            reply = True, call(*arguments)
+        except KeyboardInterrupt:
+            return
+        except Exception as error:
+            reply = False, f"{type(error).__name__}: {line(error)}"
+        finally:
+            _listen(signal.SIG_IGN)
+        link.send_bytes(cloudpickle.dumps(reply))
+
+
+def _listen(handler: Any) -> None:
+    for number in _SIGNALS:
+        signal.signal(number, handler)
 
 
 def _interrupted(*_: object) -> NoReturn:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one must not end the cleaning up
+    _listen(signal.SIG_IGN)  # a second signal must not end the cleanup
     raise KeyboardInterrupt
 
 
-def _begin(log_file: str, environment: Mapping[str, str]) -> None:
-    """What a worker does first."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # between jobs, the parent decides
+def _begin(log_file: str, environment: Mapping[str, str], state: Any) -> None:
+    """Sets up a worker: its environment variables, its output file, and Hydra's state."""
     os.environ.clear()
-    os.environ.update(environment)  # not those of the process that it was forked from
+    os.environ.update(environment)  # replaces the variables of the process that the worker was forked from
+    tempfile.tempdir = None  # the environment names the folder
     with open(log_file, "ab") as file:  # noqa: PTH123 - for its descriptor
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
             os.dup2(file.fileno(), stream.fileno())
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    if state is not None:
+        Singleton.set_state(state)
 
 
 def _end_with_parent() -> NoReturn:

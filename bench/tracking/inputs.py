@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from bench.settings import without_password
+from bench.config.secrets import without_password
+from bench.records.result import Tree
 
 if TYPE_CHECKING:
     from bench.data import Interactions
@@ -18,11 +18,11 @@ DIGEST_LENGTH = 12
 
 @dataclass(frozen=True)
 class Data:
-    """What a run trains on; the attributes are those of MLflow's ``Dataset``, texts in JSON where it wants them.
+    """The data that a run trains on, by the attributes of MLflow's ``Dataset``, in JSON where it wants that.
 
     Attributes:
         name: the data set's, as in results.
-        digest: the first characters of the digest of all that training and evaluation see.
+        digest: the first characters of the data digest.
         source_type: where the rows come from: ``http`` (an archive), ``local`` (a file) or ``code`` (generated).
         source: the address, the path, or the settings that they are generated from.
         schema: the columns.
@@ -37,23 +37,14 @@ class Data:
     profile: str
 
     @classmethod
-    def of(cls, interactions: Interactions, dataset: Mapping[str, Any]) -> Data:
-        """The description of a data set.
-
-        Args:
-            interactions: the data set, loaded.
-            dataset: its settings.
-        """
-        parts = {
-            "train": interactions.train,
-            "validation": interactions.validation,
-            "evaluation": interactions.evaluation,
-        }
-        rows = {name: len(part) for name, part in parts.items()}
+    def of(cls, interactions: Interactions, dataset: Tree) -> Data:
+        """Describes a data set by what was loaded and by its settings."""
+        names = ("train", "validation", "evaluation")
+        rows = {f"{name}_rows": len(getattr(interactions, name)) for name in names}
         low, high = interactions.label_range
         profile = {
             "num_rows": sum(rows.values()),
-            **{f"{name}_rows": count for name, count in rows.items()},
+            **rows,
             **{f"{name}_vocabulary": field.size for name, field in interactions.fields.items()},
             "dense_columns": interactions.dense_dim,
             "label_min": float(low),
@@ -62,19 +53,14 @@ class Data:
         }
         columns = [{"type": "long", "name": name, "required": True} for name in interactions.fields]
         columns.append({"type": "float", "name": "label", "required": True})
-        source_type, source = _source(dataset)
-        return cls(
-            interactions.name,
-            interactions.digest[:DIGEST_LENGTH],
-            source_type,
-            json.dumps(source),
-            json.dumps({"mlflow_colspec": columns}),
-            json.dumps(profile),
-        )
+        kind, source = _source(dataset)
+        schema = {"mlflow_colspec": columns}
+        digest = interactions.digest[:DIGEST_LENGTH]
+        return cls(interactions.name, digest, kind, *map(json.dumps, (source, schema, profile)))
 
 
-def _source(dataset: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """MLflow's kind of source, and what it wants to know of one of that kind."""
+def _source(dataset: Tree) -> tuple[str, Tree]:
+    """Gives MLflow's kind of a source, and the attributes that MLflow wants for that kind."""
     if dataset.get("url"):
         return "http", {"url": without_password(str(dataset["url"]))}
     if dataset.get("path"):

@@ -1,33 +1,29 @@
-"""A run in MLflow, from its start to its result."""
+"""A run in MLflow, from its start to its result, and a sweep's own run above it."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from bench import results
-from bench.errors import BenchError
-from bench.tracking import client, content, lease, store
+from bench.errors import BenchError, interrupted
+from bench.records.result import Result
+from bench.records.sweeps import SweepRecord
+from bench.tracking import client, reading, store
+from bench.tracking.client import mlflow
 from bench.tracking.inputs import Data
-from bench.tracking.process import ADDRESS_VARIABLE, Process
-from bench.tracking.sweep_store import Opening
-from bench.tracking.target import Target, TrackingError, check
+from bench.tracking.target import Target, TrackingError
 
-_log = logging.getLogger(__name__)
+PATIENCE_SECONDS = 60.0
+"""Seconds that the end of a sweep waits for MLflow."""
 
-mlflow = Process()
+log = logging.getLogger(__name__)
 
-_sweep: ContextVar[Opening | None] = ContextVar("sweep", default=None)
-
-
-class Taken(BenchError):  # noqa: N818 - named as what it says
-    """An equal run is being trained on another machine."""
+_sweep: ContextVar[SweepRecord | None] = ContextVar("sweep", default=None)
 
 
 def warm_up(uri: str) -> None:
@@ -35,19 +31,19 @@ def warm_up(uri: str) -> None:
     mlflow.submit(client.import_for, uri)
 
 
-def shared() -> dict[str, str]:
-    """Environment variables with which other processes use this one's process for MLflow."""
-    return {ADDRESS_VARIABLE: mlflow.address()}
-
-
 def prepare(target: Target) -> None:
-    """Begins to make the store ready for a run; returns at once. What goes wrong, the run will say."""
+    """Begins to make the store ready for a run; returns at once. The run will say what goes wrong."""
     mlflow.submit(client.prepare, target)
 
 
+def shared() -> dict[str, str]:
+    """Gives the environment variables with which other processes use this one's process for MLflow."""
+    return mlflow.shared()
+
+
 @contextlib.contextmanager
-def in_sweep(sweep: Opening | None) -> Iterator[None]:
-    """Within it, runs that are started belong to this sweep; None: to none."""
+def in_sweep(sweep: SweepRecord | None) -> Iterator[None]:
+    """Has MLflow list the runs that are started within it below the sweep's own run; None: below no other."""
     before = _sweep.set(sweep)
     try:
         yield
@@ -58,62 +54,52 @@ def in_sweep(sweep: Opening | None) -> Iterator[None]:
 class Run:
     """A run in MLflow. As a context manager it marks a run that ends without a result.
 
-    Everything happens in MLflow's process, in order; only what returns a value waits for it. A run left
-    by KeyboardInterrupt or SystemExit is marked KILLED, by any other error FAILED. Where this process is
-    killed, MLflow's own marks the run KILLED.
+    Everything happens in MLflow's process, in order; only what returns a value waits for it. A run left by
+    KeyboardInterrupt or SystemExit is marked KILLED, by any other error FAILED. Where this process is killed, MLflow's
+    own marks the run KILLED; where both are, the next equal run does.
+
+    Args:
+        target: from ``check``.
+        head: what is known of the result before training.
+        folder: the output folder.
+        data: what the run trains on.
     """
 
     def __init__(
-        self,
-        target: Target,
-        name: str,
-        tags: Mapping[str, str] | None = None,
-        params: Mapping[str, str] | None = None,
-        run_id: str | None = None,
-        data: Data | None = None,
+        self, target: Target, head: Result, folder: Path | None = None, data: Data | None = None
     ) -> None:
-        self.target = target
-        self._ended = False
-        self._opened: Future[store.Opened] = mlflow.submit(
-            store.open_run, target, name, dict(tags or {}), dict(params or {}), run_id, _sweep.get(), data
-        )
+        self._target, self._ended = target, False
+        place, sweep = folder and folder.absolute(), _sweep.get()
+        self._opened = mlflow.submit(store.open_run, target, head, place, data, sweep)
 
     def ready(self) -> str:
-        """Waits for the run to exist; returns its id.
+        """Waits for the run to exist; gives its id.
 
         Raises:
             TrackingError: the store cannot be opened or written to.
-            RequestError: it cannot be used as it is: a driver is missing, the schema is another version's.
-            Taken: another machine began to train an equal run a moment earlier; this one is not there any more.
+            RequestError: the store cannot be used as it is: a driver is missing, the tables are of another version.
         """
-        opened = self._opened.result()
-        if opened.taken:
-            self._ended = True
-            raise Taken(f"an equal run is being trained on {opened.taken}")
-        return opened.run_id
+        return self._opened.result()
 
     @property
     def run_id(self) -> str | None:
         """MLflow's id of the run, or None where the store could not be opened; waits for it."""
         return None if self._opened.exception() else self.ready()
 
-    def log_result(self, result: Mapping[str, Any], folder: Path) -> None:
-        """Logs a result that lies in ``folder`` and ends the run; waits until it is done.
+    def log_result(self, result: Result, folder: Path) -> None:
+        """Logs a result and ends the run; waits until it is done.
 
         Args:
-            result: what ``results.complete`` returned.
-            folder: the output folder, with ``result.json`` and, if the model was built, ``model.txt``.
+            result: of the run.
+            folder: where ``result.json`` lies, and ``model.txt`` and the weights if there are any.
 
         Raises:
-            TrackingError: the store cannot be written to. ``result.json`` stays; the message says so.
+            TrackingError: the store cannot be written to. The message says what is kept and how to send it later.
         """
         try:
-            opened = self._opened.result()
-            if not opened.complete:
-                arguments = (self.target, opened.run_id, dict(result), folder.absolute())
-                mlflow.submit(store.log_result, *arguments).result()
+            store.log_result(self._target, self.ready(), result, folder.absolute())
         except BenchError as error:
-            kept = f"the result is kept in {folder / results.FILE}; python -m bench.track {folder} sends it"
+            kept = f"the result is kept in {folder}; to send it later: python -m bench.track {folder}"
             raise TrackingError(f"{error}; {kept}") from error
         self._ended = True
 
@@ -123,9 +109,9 @@ class Run:
             return
         self._ended = True
         try:
-            mlflow.submit(store.end_run, self.target, self.ready(), status).result()
+            store.end_run(self._target, self.ready(), status)
         except BenchError as error:
-            _log.warning("the run could not be marked %s in MLflow: %s", status, error)
+            log.warning("the run could not be marked %s in MLflow: %s", status, error)
 
     def __enter__(self) -> Self:
         return self
@@ -133,80 +119,51 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.end("KILLED" if kind and issubclass(kind, KeyboardInterrupt | SystemExit) else "FAILED")
+        self.end("KILLED" if isinstance(error, SystemExit) or interrupted(error) else "FAILED")
 
 
-def start(
-    target: Target,
-    head: Mapping[str, Any],
-    tags: Mapping[str, str] | None = None,
-    folder: Path | None = None,
-    data: Data | None = None,
-) -> Run:
-    """Creates a run in MLflow, running until it is given a result.
+class Sweep:
+    """A sweep's own run in MLflow. It is only shown: what goes wrong with it is a warning.
+
+    The first run that is started below it makes it. The same key has the same one.
 
     Args:
         target: from ``check``.
-        head: what is known of the result before training: ``settings``, ``embeddings``, ``strategy``,
-            ``dataset``, ``seed``, ``fingerprint``, ``environment``.
-        tags: further tags, such as ``mlflow.parentRunId``.
-        folder: the output folder of a run that this process trains; None for one that has been trained.
-        data: what it trains on, MLflow's input of the run.
-
-    Returns:
-        The run, at once; the store is opened meanwhile.
+        record: of the sweep.
     """
-    settings, embeddings = head.get("settings") or {}, head.get("embeddings") or {}
-    given = (content.overrides(folder) if folder else None) or ()
-    name = content.run_name(str(head.get("strategy")), embeddings, head.get("seed") or 0, settings, given)
-    source = {"mlflow.source.name": "python -m bench.run", "mlflow.source.type": "LOCAL"}
-    if commit := (head.get("environment") or {}).get("git_commit"):
-        source["mlflow.source.git.commit"] = commit.partition("+")[0]
-    if folder is not None:
-        source[lease.PROCESS_TAG] = str(lease.Trainer.this())
-        source[lease.FOLDER_TAG] = str(folder.absolute())
-    return Run(
-        target,
-        name,
-        {**source, **content.result_tags(head), **(tags or {})},
-        content.params(settings, embeddings),
-        head.get("run_id"),
-        data,
-    )
+
+    def __init__(self, target: Target, record: SweepRecord) -> None:
+        self.target, self.record = target, record
+
+    def begin(self) -> None:
+        """Makes it before any run below it does; runs on many machines at once would each make one."""
+        self._done(store.begin_sweep, self.record)
+
+    def upload(self, folder: Path, to: str = "report") -> None:
+        """Makes a folder's files its artifacts, below ``to``; comes before ``end``."""
+        self._done(store.upload, self.record, folder.absolute(), to)
+
+    def end(self, record: SweepRecord, found: Sequence[Result]) -> None:
+        """Logs how the sweep's runs, with these results, ended. See ``store.end_sweep``."""
+        self._done(store.end_sweep, record, found)
+
+    def _done(self, call: Callable[..., object], *arguments: object) -> None:
+        try:
+            mlflow.submit(call, self.target, *arguments).result(PATIENCE_SECONDS)
+        except (BenchError, TimeoutError) as error:
+            why = error if isinstance(error, BenchError) else f"no answer within {PATIENCE_SECONDS:.0f} s"
+            log.warning("the sweep's own run in MLflow is not complete: %s", why)
 
 
-def log_result(result: Mapping[str, Any], folder: Path, target: Target | None = None) -> str | None:
-    """Logs what an output folder holds, for a run whose store was out of reach.
+def find_finished(target: Target, fingerprint: str, folder: Path) -> Result | None:
+    """Looks on a server for the latest finished run with a fingerprint; warns of one that cannot be read.
 
-    A run that the store knows by the result's ``run_id`` is completed; else one is made, and ``result.json``
-    gets its id. Where the store has the result, or an equal finished run, nothing is done. A run that was
-    refused or skipped is not logged.
-
-    Args:
-        result: the folder's ``result.json``.
-        folder: the output folder.
-        target: where to; None for where the run's own settings say.
-
-    Returns:
-        The run's id, or None where there is nothing to log.
+    Its files that a record keeps go into ``folder``.
 
     Raises:
-        TrackingError: the store cannot be reached or written to.
-        RequestError: its address is wrong.
+        TrackingError: the server cannot be reached or used.
     """
-    if result["status"] not in (results.Status.FINISHED, results.Status.FAILED):
-        return None
-    if target is None:
-        tracking = (result.get("settings") or {}).get("tracking") or {}
-        target = check(str(tracking.get("uri", "")), str(tracking.get("experiment", "")))
-    finished = result["fingerprint"] if result["status"] == results.Status.FINISHED else None
-    sent = mlflow.submit(store.find_sent, target, result.get("run_id"), finished).result()
-    if sent is not None:
-        return sent
-    run = start(target, result)
-    run_id = run.ready()
-    if run_id != result.get("run_id"):
-        result = {**result, "run_id": run_id}
-        results.write(result, folder)
-    run.log_result(result, folder)
-    return run_id
+    result, wrong = reading.find_result(target, fingerprint, folder.absolute())
+    for line in wrong:
+        log.warning("%s", line)
+    return result

@@ -1,4 +1,4 @@
-"""Where runs are logged: checked from the address alone, before anything slow is done."""
+"""The place to which runs are logged. It is judged by the address alone, before anything slow is done."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.config.secrets import without_password
 from bench.errors import BenchError, RequestError
-from bench.settings import without_password
-
-CONNECT_SECONDS = 5.0
 
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
-"""The stores that MLflow reaches over a network, and where they listen unless the address says."""
+"""The stores that MLflow reaches over a network, and the port of each where the address names none."""
+
+VARIABLE = "MLFLOW_TRACKING_URI"
 
 _FORMS = "sqlite:///outputs/mlflow.db, http://HOST:PORT or postgresql://USER:PASSWORD@HOST/DATABASE"
 
@@ -27,38 +27,76 @@ class TrackingError(BenchError):
 
 @dataclass(frozen=True)
 class Target:
-    """Where runs are logged.
+    """A place to which runs are logged.
 
     Attributes:
-        uri: MLflow's tracking URI; SQLite's with an absolute path.
-        experiment: MLflow's experiment.
-        database: SQLite's file, or None.
-        artifacts: where artifacts of a new experiment lie, or None where a server decides.
+        uri: MLflow's tracking URI. A SQLite file is named by its absolute path.
+        experiment: the name of MLflow's experiment.
+        database: the SQLite file; None for a server.
+        artifacts: the folder for artifacts of a new experiment; None where a server decides.
+        address: host and port of a server that can be asked whether it answers; None for any other.
     """
 
     uri: str
     experiment: str
-    database: Path | None
-    artifacts: Path | None
+    database: Path | None = None
+    artifacts: Path | None = None
+    address: tuple[str, int] | None = None
 
     @property
     def shown(self) -> str:
         """The URI without its password."""
         return without_password(self.uri)
 
+    @property
+    def is_server(self) -> bool:
+        """Tells whether MLflow is reached over a network."""
+        return self.database is None
+
+    def knock(self) -> None:
+        """Makes sure that a server answers, or that a SQLite file can be written.
+
+        Raises:
+            TrackingError: no server answers.
+            RequestError: the file cannot be written.
+        """
+        if self.database is not None and not can_write(self.database):
+            raise RequestError(
+                f"tracking.uri={self.shown}: {self.database} cannot be written to; give another file"
+            )
+        try:
+            if self.address is not None:
+                socket.create_connection(self.address, timeout=5).close()
+        except OSError as error:
+            raise TrackingError(
+                f"tracking.uri={self.shown}: no server answers ({error.strerror or error}); start it, or give "
+                "tracking.uri=sqlite:///outputs/mlflow.db"
+            ) from None
+
+
+def can_write(path: Path) -> bool:
+    """Tells whether a file or a folder can be written to, or made where it is missing."""
+    there = next(place for place in (path, *path.parents) if os.path.lexists(place))
+    return os.access(there, os.W_OK) and (there == path or there.is_dir())
+
 
 def check(uri: str, experiment: str = "embedding-compression") -> Target:
-    """Where ``uri`` leads from the current folder, before anything slow is done.
+    """Reads an address. Nothing is opened, made or asked over the network; ``Target.knock`` does that.
 
-    The folder of a SQLite file is made. Whether a server answers is tried too, its store is not opened.
+    Args:
+        uri: MLflow's tracking URI; a relative path begins at the current folder.
+        experiment: the name of MLflow's experiment.
 
     Raises:
-        RequestError: not an address that MLflow can log to, or a file that is none of its databases.
-        TrackingError: no server answers there.
+        RequestError: MLflow cannot log to such an address, or the file is not one of its databases.
     """
     if not experiment.strip():
         raise RequestError("tracking.experiment='': give a name, such as embedding-compression")
+    if not uri and VARIABLE in os.environ:
+        raise RequestError(f"{VARIABLE}='': unset the variable, or set it or tracking.uri to {_FORMS}")
     given = f"tracking.uri={without_password(uri)}"
+    if uri and uri == os.environ.get(VARIABLE):
+        given += f" (the value of {VARIABLE})"
     try:
         parts = urllib.parse.urlsplit(uri)
         host, port = parts.hostname, parts.port
@@ -66,57 +104,30 @@ def check(uri: str, experiment: str = "embedding-compression") -> Target:
         raise RequestError(f"{given}: {error}; give {_FORMS}") from None
     scheme = parts.scheme.partition("+")[0]
     if parts.scheme == "sqlite":
-        return _check_sqlite(uri, experiment)
+        return _check_sqlite(uri, experiment, given)
     if scheme in ("", "file"):
         raise RequestError(f"{given}: MLflow does not log to a folder any more; give {_FORMS}")
     if scheme not in PORTS:
         raise RequestError(f"{given}: MLflow has no store of the kind {parts.scheme}; give {_FORMS}")
     if not host:
         raise RequestError(f"{given}: no host; give {_FORMS}")
-    served = parts.scheme in ("http", "https")
-    target = Target(uri, experiment, None, None if served else Path("outputs", "mlflow-artifacts").absolute())
-    if not (served and _by_proxy(parts.scheme, host)):
-        _knock(target, host, port or PORTS[scheme])
-    return target
+    address = host, port or PORTS[scheme]
+    if scheme not in ("http", "https"):
+        return Target(uri, experiment, None, Path("outputs", "mlflow-artifacts").absolute(), address)
+    by_proxy = scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(host)
+    return Target(uri, experiment, address=None if by_proxy else address)
 
 
-def _check_sqlite(uri: str, experiment: str) -> Target:
+def _check_sqlite(uri: str, experiment: str, given: str) -> Target:
     text, mark, query = uri.removeprefix("sqlite:///").partition("?")
     path = Path(urllib.parse.unquote(text)).absolute()
-    if not uri.startswith("sqlite:///") or not text or text == ":memory:":
-        raise RequestError(
-            f"tracking.uri={uri}: no file; give sqlite:///outputs/mlflow.db (four / for a path from /)"
-        )
-    try:
+    if not uri.startswith("sqlite:///") or not text or text.startswith((":memory:", "file:")):
+        raise RequestError(f"{given}: no file; give sqlite:///outputs/mlflow.db (four / for a path from /)")
+    with contextlib.suppress(OSError, ValueError):
         if path.is_dir():
-            raise RequestError(
-                f"tracking.uri={uri}: a folder; give a file in it, such as {uri.rstrip('/')}/mlflow.db"
-            )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        writable = os.access(path.parent, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))
-        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
-            start = file.read(16)
-            if start and start != b"SQLite format 3\0":
-                raise RequestError(f"tracking.uri={uri}: {path} is no SQLite database; give another file")
-    except OSError as error:
-        raise RequestError(
-            f"tracking.uri={uri}: {error.strerror or error}: {path}; give another file"
-        ) from None
-    if not writable:
-        raise RequestError(f"tracking.uri={uri}: {path} cannot be written to; give another file")
+            raise RequestError(f"{given}: a folder; give a file in it, such as {uri.rstrip('/')}/mlflow.db")
+        with path.open("rb") as file:
+            if (start := file.read(16)) and start != b"SQLite format 3\0":
+                raise RequestError(f"{given}: {path} is not a SQLite database; give another file")
     absolute = "sqlite:///" + urllib.parse.quote(str(path), safe="/ :\\") + mark + query
     return Target(absolute, experiment, path, path.parent / f"{path.stem}-artifacts")
-
-
-def _by_proxy(scheme: str, host: str) -> bool:
-    return scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(host)
-
-
-def _knock(target: Target, host: str, port: int) -> None:
-    try:
-        socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
-    except OSError as error:
-        raise TrackingError(
-            f"tracking.uri={target.shown}: no server answers ({error.strerror or error}); start it, or give "
-            "tracking.uri=sqlite:///outputs/mlflow.db"
-        ) from None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -23,18 +23,37 @@ OF_WHOLE = 1 << 16
 """Keeps the noise of arrays that are updated whole apart from that of deferred tables."""
 
 
+class Clock(NamedTuple):
+    """The progress of training.
+
+    Attributes:
+        step: steps done, an integer.
+        base: the step from which rows count their own steps.
+        coefficients: float32 (all steps + 1, columns), what ``RowRule.coefficients`` gave for all of training.
+    """
+
+    step: Any
+    base: Any
+    coefficients: Any
+
+
 class DeferredTable:
     """A table with its moments, updated by rows.
 
     Weights, moments and the step of the last update lie side by side in one row, so that a step reads and writes
     each row once: XLA pays for the number of gathers and scatters, hardly for their width. The layer's own
     variable is current only after ``settle``.
+
+    Args:
+        variable: the layer's own, float32 (rows, width).
+        rule: the optimizer, written for rows.
     """
 
     def __init__(self, variable: Any, rule: RowRule) -> None:
         self.variable, self.rule = variable, rule
         self.rows, self.width = variable.shape
-        self.columns = self.width * (1 + len(rule.slots)) + rule.clock
+        self.slot_width = 1 if rule.one_a_row else self.width
+        self.columns = self.width + self.slot_width * len(rule.slots) + rule.clock
         self.state = tf.Variable(tf.zeros((self.rows, self.columns)), name="rows")
         self.adopt(reset_moments=True)
 
@@ -43,72 +62,77 @@ class DeferredTable:
         """Bytes held beside the layer's own variable."""
         return 4 * int(self.rows) * int(self.columns)
 
-    def read(self, index: Any, step: Any, base: Any, coefficients: Any) -> tuple[Any, list[Any]]:
-        """Weights and moments of some rows, as the dense optimizer has them after ``step`` steps."""
-        return self._current(tf.gather(self.state, index), step, base, coefficients)
+    def read(self, index: Any, clock: Clock) -> tuple[Any, list[Any]]:
+        """Weights and moments of some rows, as the dense optimizer has them at ``clock``."""
+        return self._current(tf.gather(self.state, index), clock)
 
-    def write(self, index: Any, weights: Any, slots: list[Any], step: Any, base: Any) -> None:
-        """Stores rows as of ``step``; equal rows must come with equal values."""
-        clock = []
+    def write(self, index: Any, weights: Any, slots: list[Any], clock: Clock) -> None:
+        """Stores rows as of ``clock``; equal rows must come with equal values."""
+        own = []
         if self.rule.clock:
-            clock = [tf.fill((weights.shape[0], 1), tf.cast(step - base, tf.float32))]
-        rows = tf.concat([weights, *slots, *clock], axis=1)
+            own = [tf.fill((weights.shape[0], 1), tf.cast(clock.step - clock.base, tf.float32))]
+        rows = tf.concat([weights, *slots, *own], axis=1)
         self.state.scatter_update(tf.IndexedSlices(rows, index))
 
     def adopt(self, reset_moments: bool) -> None:
         """Takes over new values of the layer's variable; the rows must have been settled with ``reset``."""
-        for block in self._blocks():
-            weights = self.variable.value[block]
+        for index in self._blocks():
+            weights = tf.gather(self.variable.value, index)
             n = weights.shape[0]
-            moments = self.state[block][:, self.width :]
             if reset_moments:
-                first = [tf.fill((n, self.width), value) for value in self.rule.slots]
+                first = [tf.fill((n, self.slot_width), value) for value in self.rule.slots]
                 clock = [tf.zeros((n, 1))] if self.rule.clock else []
                 moments = tf.concat([*first, *clock, tf.zeros((n, 0))], axis=1)
-            self.state[block].assign(tf.concat([weights, moments], axis=1))
+            else:
+                moments = tf.gather(self.state, index)[:, self.width :]
+            self.state.scatter_update(tf.IndexedSlices(tf.concat([weights, moments], axis=1), index))
 
-    def settle(self, step: int, base: int, coefficients: Any, reset: bool) -> None:
-        """Renews the layer's variable as of ``step``; with ``reset``, brings the rows' own state there too."""
-        for block in self._blocks():
-            state = self.state[block]
+    def settle(self, clock: Clock, reset: bool) -> None:
+        """Writes the weights as of ``clock`` into the layer's variable; with ``reset`` into the rows too."""
+        for index in self._blocks():
+            state = tf.gather(self.state, index)
             weights = state[:, : self.width]
             if self.rule.clock:
-                weights, slots = self._current(state, tf.constant(step), tf.constant(base), coefficients)
+                weights, slots = self._current(state, clock)
                 if reset:
-                    clock = tf.zeros((weights.shape[0], 1))
-                    self.state[block].assign(tf.concat([weights, *slots, clock], axis=1))
-            self.variable.value[block].assign(weights)
+                    own = tf.zeros((weights.shape[0], 1))
+                    rows = tf.concat([weights, *slots, own], axis=1)
+                    self.state.scatter_update(tf.IndexedSlices(rows, index))
+            self.variable.value.scatter_update(tf.IndexedSlices(weights, index))
 
-    def _current(self, state: Any, step: Any, base: Any, coefficients: Any) -> tuple[Any, list[Any]]:
-        parts = [state[:, i * self.width : (i + 1) * self.width] for i in range(1 + len(self.rule.slots))]
-        weights, slots = parts[0], parts[1:]
+    def _current(self, state: Any, clock: Clock) -> tuple[Any, list[Any]]:
+        widths = [self.width, *[self.slot_width] * len(self.rule.slots), int(self.rule.clock)]
+        weights, *slots, _ = tf.split(state, widths, axis=1)
         if not self.rule.clock:
             return weights, slots
         # Steps since ``base``, which moves on before float32 cannot hold them exactly.
-        clock = state[:, self.columns - 1]
-        then = tf.gather(coefficients, base + tf.cast(clock, tf.int32))
-        k = tf.cast(step - base, tf.float32) - clock
-        return self.rule.catch_up(weights, slots, then, tf.gather(coefficients, step), k[:, None])
+        own = state[:, self.columns - 1]
+        then = tf.gather(clock.coefficients, clock.base + tf.cast(own, tf.int32))
+        k = tf.cast(clock.step - clock.base, tf.float32) - own
+        return self.rule.catch_up(weights, slots, then, tf.gather(clock.coefficients, clock.step), k[:, None])
 
-    def _blocks(self) -> list[slice]:
-        return [slice(i, min(i + BLOCK_ROWS, self.rows)) for i in range(0, self.rows, BLOCK_ROWS)]
+    def _blocks(self) -> Iterator[Any]:
+        """The numbers of all rows, a block at a time. Rows are read by number: a slice would copy the whole table."""
+        for start in range(0, self.rows, BLOCK_ROWS):
+            yield tf.range(start, min(start + BLOCK_ROWS, self.rows))
 
 
 class WholeArrays:
     """Trainable arrays that are updated whole by the Keras optimizer.
 
     Where the optimizer treats every number alone, the small ones are one flat vector to it: one pass instead of a
-    dozen small programs an array. Large ones stay apart, since their part of a vector would be copied each step.
+    dozen small programs for each array. Large ones stay apart, since their part of a vector would be copied in each
+    step. So do those with a constraint, which Keras applies to a whole array.
 
     A table's gradient is nonzero in the batch's rows alone. It is kept as an array that is all zero between steps:
     filling one with zeros in each step would take as long as a third of the optimizer.
 
     Args:
         variables: Keras variables, all that the optimizer is to update.
-        optimizer: not yet built.
+        optimizer: not built yet.
         flat: the optimizer treats every number alone.
         tables: ids of the variables that are only ever read by rows.
-        after: by id of a variable, what becomes of its new value: from it and noise of its shape.
+        after: by id of a variable, a function from its new value, and noise of its shape, to what it becomes.
         seed: of that noise.
     """
 
@@ -124,7 +148,11 @@ class WholeArrays:
         self.variables, self.optimizer = list(variables), optimizer
         self.after, self.seed = after, seed
         size = {id(v): int(np.prod(v.shape)) for v in self.variables}
-        self.small = [v for v in self.variables if flat and size[id(v)] <= LARGE and id(v) not in after]
+        self.small = [
+            v
+            for v in self.variables
+            if flat and size[id(v)] <= LARGE and id(v) not in after and v.constraint is None
+        ]
         self.sizes = [size[id(v)] for v in self.small]
         small = {id(v) for v in self.small}
         self.held = [v for v in self.variables if id(v) not in small]
@@ -155,33 +183,74 @@ class WholeArrays:
     def update(self, gradients: Sequence[Any], step: Any) -> None:
         """One step of the optimizer, the one after ``step`` steps.
 
-        Slices of a gradient are summed first: Keras alone would hand Adam the slices of an embedding as they are,
-        and where an id repeats in a batch v would collect a sum of squares, not the square of the sum.
+        Slices of a gradient are summed first. Keras alone would hand Adam the slices of an embedding as they are:
+        where an id repeats in a batch, v would collect a sum of squares, not the square of the sum. A variable
+        without a gradient stays, as in Keras.
+
+        Args:
+            gradients: of each variable; slices, an array, or None. Scaled as ``optimizer.scale_loss`` scales.
+            step: steps done.
         """
-        dense, touched = {}, []
+        dense: dict[int, Any] = {}
+        touched = []
         for g, v in zip(gradients, self.variables, strict=True):
             if id(v) in self.sums and isinstance(g, tf.IndexedSlices):
                 self.sums[id(v)].scatter_add(g)
                 dense[id(v)] = tf.convert_to_tensor(self.sums[id(v)])
                 touched.append((v, g))
-            else:
-                dense[id(v)] = tf.zeros(v.shape) if g is None else tf.convert_to_tensor(g)
-        if self.vector is not None:
-            dense[id(self.vector)] = tf.concat([tf.reshape(dense[id(v)], [-1]) for v in self.small], axis=0)
-        if self.held:
-            self.optimizer.apply([dense[id(v)] for v in self.held], self.held)
+            elif g is not None:
+                dense[id(v)] = tf.convert_to_tensor(g)
+        before = self._join(dense)
+        moved = [v for v in self.held if id(v) in dense]
+        if moved:
+            self.optimizer.apply([dense[id(v)] for v in moved], moved)
+        if before is not None:
+            given = [tf.fill([n], id(v) in dense) for v, n in zip(self.small, self.sizes, strict=True)]
+            self.vector.assign(tf.where(tf.concat(given, axis=0), self.vector.value, before))
         for v, g in touched:
             # Zeros that depend on new weights: else XLA would write them before the optimizer has read the sums, and
             # copy the whole array to keep them apart.
             new = self.vector.value[0] if id(v) in self.flattened else v.value[0, 0]
             self.sums[id(v)].scatter_update(tf.IndexedSlices(tf.zeros_like(g.values) + 0.0 * new, g.indices))
+        self._round(step)
+
+    def _join(self, dense: dict[int, Any]) -> Any:
+        """Adds the flat vector's gradient to ``dense``; returns the vector where a part of it has no gradient."""
+        if not any(id(v) in dense for v in self.small):
+            return None
+        parts = [
+            tf.reshape(dense[id(v)], [-1]) if id(v) in dense else tf.zeros(n)
+            for v, n in zip(self.small, self.sizes, strict=True)
+        ]
+        dense[id(self.vector)] = tf.concat(parts, axis=0)
+        return None if all(id(v) in dense for v in self.small) else tf.identity(self.vector.value)
+
+    def _round(self, step: Any) -> None:
+        """Applies ``after`` to the arrays that this step has changed."""
+        steps = self.optimizer.gradient_accumulation_steps
         for number, v in enumerate(self.variables):
             if id(v) in self.after:
                 drawn = noise(tf.range(v.shape[0]), v.shape[1], noise_key(self.seed, OF_WHOLE + number, step))
-                v.assign(self.after[id(v)](v.value, drawn))
+                new = self.after[id(v)](v.value, drawn)
+                v.assign(tf.where((step + 1) % steps == 0, new, v.value) if steps else new)
+
+    def average(self) -> list[Any]:
+        """Sets the arrays to the averages that an optimizer with ``use_ema`` keeps; returns their earlier values.
+
+        ``settle`` then writes them into the model. ``restore`` takes them back.
+        """
+        before = [tf.identity(v.value) for v in self.held] if self.optimizer.use_ema else []
+        if before:
+            self.optimizer.finalize_variable_values(self.held)
+        return before
+
+    def restore(self, before: Sequence[Any]) -> None:
+        """Sets the arrays to what ``average`` returned."""
+        for variable, value in zip(self.held, before, strict=False):
+            variable.assign(value)
 
     def settle(self) -> None:
-        """Renews the model's own variables."""
+        """Writes the arrays' current values into the model's own variables."""
         if self.vector is not None:
             for variable, part in zip(self.small, tf.split(self.vector.value, self.sizes), strict=True):
                 variable.assign(tf.reshape(part, variable.shape))
@@ -199,23 +268,32 @@ class WholeArrays:
         if not reset_moments:
             return
         of_small = [tf.fill([n], id(v) in ids) for v, n in zip(self.small, self.sizes, strict=True)]
-        first = type(self.optimizer).from_config(self.optimizer.get_config())
+        # its learning rate, which may be a schedule of no class that Keras knows, has no part in the moments
+        first = type(self.optimizer).from_config({**self.optimizer.get_config(), "learning_rate": 0.0})
         first.build(self.held)
-        for moments, new in zip(_moments(self.optimizer), _moments(first), strict=True):
+        kinds = zip(_moments(self.optimizer, self.held), _moments(first, self.held), strict=True)
+        for moments, new in kinds:
             for variable, moment, value in zip(self.held, moments, new, strict=True):
+                if moment is None:
+                    continue
                 if variable is self.vector:
                     moment.assign(tf.where(tf.concat(of_small, axis=0), value.value, moment.value))
                 elif id(variable) in ids:
                     moment.assign(value.value)
 
 
-def _moments(optimizer: Any) -> list[list[Any]]:
-    """The optimizer's moments: a list a kind, in the order of the variables that it was built on."""
-    built = {id(v) for v in optimizer._trainable_variables}
+def _moments(optimizer: Any, built: Sequence[Any]) -> list[list[Any]]:
+    """The optimizer's moments: a list for each kind, in the order of the variables that it was built on.
+
+    Keras keeps each kind in an attribute of its own. Muon has a kind that only some variables have: None elsewhere.
+    """
+    others = [[id(v) for v in known] for known in (built, optimizer.variables)]
     lists = [value for value in vars(optimizer).values() if isinstance(value, list)]
     return [
         found
         for found in lists
         if len(found) == len(built)
-        and all(isinstance(v, keras.Variable) and id(v) not in built for v in found)
+        and any(isinstance(v, keras.Variable) for v in found)
+        and all(v is None or isinstance(v, keras.Variable) for v in found)
+        and [id(v) for v in found] not in others
     ]

@@ -1,17 +1,21 @@
-"""Batches, prepared on the host for a whole chunk of steps at once, while the device runs the chunk before."""
+"""Batches, prepared on the host for a whole chunk of steps at once, while the device runs the chunk before.
+
+A chunk is a number of consecutive batches that are handed to the compiled loop in one call.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
 from bench.data.interactions import Part
 from bench.embeddings.base import Method
 from bench.errors import RequestError
+from bench.training.order import Order, order
 
 CHUNK_EXAMPLES = 1 << 16
 """Examples in a chunk: some 40 ms of work at the recipe's size, and little memory at any."""
@@ -24,9 +28,9 @@ class Reader:
     Attributes:
         key: a name for the layer, unique in the model.
         field: the field whose ids the layer gets.
-        method: what computes the row numbers.
-        maps: the method's integer arrays; they may be exchanged between epochs.
-        by_rows: tables whose updates are by rows, so that repeated rows of a batch must be found.
+        method: computes the row numbers.
+        maps: the method's integer arrays; they may change between epochs.
+        by_rows: tables that are updated by rows, so that repeated rows of a batch must be found.
     """
 
     key: str
@@ -36,21 +40,40 @@ class Reader:
     by_rows: frozenset[str]
 
 
+class Arrays(TypedDict):
+    """The arrays of a chunk's batches. The first axis of each is that of the steps.
+
+    Attributes:
+        ids: int32 (steps, batch) by field.
+        labels: float32 (steps, batch).
+        counts: int32 (steps,), how many rows of each batch are data; the rest fills it up.
+        dense: float32 (steps, batch, width); missing where the data has no dense columns.
+        indices: int32 (steps, batch, ...) by layer and by the names of its method's ``lookups``.
+        first: int32 (steps, rows read) by layer and table: for each row that a batch reads, the first place in the
+            batch that reads the same row.
+    """
+
+    ids: dict[str, np.ndarray]
+    labels: np.ndarray
+    counts: np.ndarray
+    dense: NotRequired[np.ndarray]
+    indices: dict[str, dict[str, np.ndarray]]
+    first: dict[str, dict[str, np.ndarray]]
+
+
 @dataclass(frozen=True)
 class Chunk:
     """Consecutive batches of one epoch.
 
     Attributes:
-        steps: how many of the batches are real; the rest is padding that keeps shapes the same.
-        examples: how many rows of data they hold.
-        arrays: ``ids`` by field (steps, batch), ``labels`` (steps, batch), ``counts`` (steps,), ``dense``
-            (steps, batch, width) where there is any; by layer ``indices`` (steps, batch, ...) and ``first``
-            (steps, rows read): for each row read in a batch, where in the batch that row is first read.
+        steps: how many of the batches are data; the rest only keeps the shapes the same.
+        examples: rows of data in them.
+        arrays: the batches.
     """
 
     steps: int
     examples: int
-    arrays: dict[str, Any]
+    arrays: Arrays
 
 
 def check_ids(part: Part, sizes: Mapping[str, int], name: str) -> None:
@@ -102,18 +125,23 @@ class Batches:
     """The training rows as chunks of batches, in a new order every epoch.
 
     Args:
-        part: the rows.
+        part: the rows, at least one.
         readers: the layers whose lookups are done here.
-        batch_size: rows of a step.
+        batch_size: rows of a step; a batch is never larger than the data.
         seed: of the order, which depends on it and the epoch alone.
+        shuffle: the kind of order, see ``bench.training.order``.
     """
 
-    def __init__(self, part: Part, readers: Sequence[Reader], batch_size: int, seed: int) -> None:
+    def __init__(
+        self, part: Part, readers: Sequence[Reader], batch_size: int, seed: int, shuffle: str = "full"
+    ) -> None:
+        batch_size = min(batch_size, max(len(part.labels), 1))
         self.part, self.readers, self.batch_size, self.seed = part, readers, batch_size, seed
+        self.shuffle = shuffle
         self.steps = -(-len(part.labels) // batch_size)
         self.chunk_steps = max(1, min(CHUNK_EXAMPLES // batch_size, self.steps))
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
-        self._begun: dict[int, Future[tuple[np.ndarray, Chunk]]] = {}
+        self._begun: dict[int, Future[tuple[Order, Chunk]]] = {}
 
     def begin(self, number: int) -> None:
         """Starts to shuffle an epoch's rows and to prepare its first chunk, and returns at once."""
@@ -123,9 +151,9 @@ class Batches:
         """The chunks of one epoch, each prepared in a thread while the one before is in use."""
         if number not in self._begun:
             self.begin(number)
-        order, ready = self._begun.pop(number).result()
+        found, ready = self._begun.pop(number).result()
         for start in range(self.chunk_steps, self.steps, self.chunk_steps):
-            following = self._pool.submit(self._slice, order, start)
+            following = self._pool.submit(self._slice, found, start)
             yield ready
             ready = following.result()
         yield ready
@@ -134,13 +162,13 @@ class Batches:
         """A chunk of no steps with the shapes and types of all others, to compile with."""
         return Chunk(0, 0, self._chunk(np.zeros(1, np.int64)).arrays)
 
-    def _first(self, number: int) -> tuple[np.ndarray, Chunk]:
-        generator = np.random.Generator(np.random.PCG64([self.seed, number]))
-        order = generator.permutation(len(self.part.labels))
-        return order, self._slice(order, 0)
+    def _first(self, number: int) -> tuple[Order, Chunk]:
+        found = order(self.shuffle, len(self.part.labels), self.seed, number)
+        return found, self._slice(found, 0)
 
-    def _slice(self, order: np.ndarray, start: int) -> Chunk:
-        return self._chunk(order[start * self.batch_size : (start + self.chunk_steps) * self.batch_size])
+    def _slice(self, found: Order, start: int) -> Chunk:
+        stop = min((start + self.chunk_steps) * self.batch_size, len(self.part.labels))
+        return self._chunk(found(start * self.batch_size, stop))
 
     def _chunk(self, picked: np.ndarray) -> Chunk:
         steps, size = self.chunk_steps, self.batch_size
@@ -155,10 +183,11 @@ class Batches:
         padded[len(picked) :] = picked[full * size if rest else 0]
         picks = padded.reshape(steps, size)
         ids = {field: column[picks] for field, column in self.part.ids.items()}
-        arrays: dict[str, Any] = {"ids": ids, "labels": self.part.labels[picks], "counts": counts}
+        arrays: Arrays = {
+            "ids": ids, "labels": self.part.labels[picks], "counts": counts, "indices": {}, "first": {}
+        }  # fmt: skip
         if self.part.dense is not None:
             arrays["dense"] = self.part.dense[picks]
-        arrays["indices"], arrays["first"] = {}, {}
         for reader in self.readers:
             found = reader.method.lookups(ids[reader.field], reader.maps, np)
             arrays["indices"][reader.key] = {

@@ -1,44 +1,68 @@
-"""How long it takes to look up a batch of ids."""
+"""Times the lookup of a batch of ids."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from bench.data.interactions import Part
+from bench.embeddings.layer import CompressedEmbedding
 from bench.measure.timing import lookup_us
+from bench.training.program import Program
 
 BATCHES = 64
-"""Lookups a call: what it costs to start a compiled program is not what a lookup costs."""
+"""Most lookups in a call: starting a compiled program takes time that is not a lookup's."""
+
+IDS = 1 << 20
+"""Most ids of a field in a call, unless one batch has more: bounds the memory."""
+
+CALL_SECONDS = 0.1
+"""Seconds after which a call makes fewer lookups."""
+
+SECONDS = 2.0
+"""No further call is timed after so long."""
 
 
-def time_lookup(layers: Mapping[str, Any], part: Part, batch_size: int, jit: bool = True) -> float:
-    """Median microseconds to look up the vectors of ``batch_size`` rows, all fields.
+def time_lookup(
+    layers: Mapping[str, CompressedEmbedding], part: Part, batch_size: int, jit: bool = True
+) -> float:
+    """Median microseconds to look up the vectors of one batch, all fields.
+
+    Nothing of a result but this time depends on it: call it when the result is safe.
 
     Args:
         layers: the embedding layer of each field.
-        part: rows whose ids are looked up.
-        batch_size: rows a lookup.
+        part: rows whose ids are looked up, at least one.
+        batch_size: rows of a batch. Where the part has fewer, a batch is the whole part.
         jit: compile with XLA.
     """
-    rows = np.arange(BATCHES * batch_size) % len(part)
-    ids = {field: tf.constant(part.ids[field][rows].reshape(BATCHES, batch_size)) for field in layers}
+    size = min(batch_size, len(part))
+    batches = max(1, min(BATCHES, IDS // size))
+    rows = np.arange(batches * size) % len(part)
+    ids = {field: tf.constant(part.ids[field][rows].reshape(batches, size)) for field in layers}
 
-    @tf.function(jit_compile=jit or None)  # type: ignore[untyped-decorator]
-    def look_up(ids: dict[str, Any]) -> dict[str, Any]:
-        def body(i: Any, sums: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    def look_up(ids: dict[str, tf.Tensor], count: tf.Tensor) -> dict[str, tf.Tensor]:
+        def body(i: tf.Tensor, sums: dict[str, tf.Tensor]) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
             found = {field: layer(tf.gather(ids[field], i)) for field, layer in layers.items()}
             # Added up, so that the compiler cannot leave any of them out.
             return i + 1, {field: sums[field] + found[field] for field in layers}
 
-        zero = {field: tf.zeros((batch_size, layer.method.embedding_dim)) for field, layer in layers.items()}
-        return tf.while_loop(lambda i, _: i < BATCHES, body, (tf.constant(0), zero))[1]  # type: ignore[no-any-return]
+        zero = {field: tf.zeros((size, layer.method.embedding_dim)) for field, layer in layers.items()}
+        sums: dict[str, tf.Tensor] = tf.while_loop(lambda i, _: i < count, body, (tf.constant(0), zero))[1]
+        return sums
 
-    def call() -> None:
-        for total in look_up(ids).values():
+    program = Program(look_up, jit)
+
+    def call(count: int) -> None:
+        for total in program(ids, tf.constant(count)).values():
             total.numpy()
 
-    return lookup_us(call, repeats=20, warm_up=2) / BATCHES
+    call(0)  # compiles
+    began = time.perf_counter()
+    call(1)
+    alone = time.perf_counter() - began
+    count = max(1, min(batches, int(CALL_SECONDS / alone)))
+    return lookup_us(lambda: call(count), repeats=20, warm_up=1, seconds=SECONDS) / count

@@ -1,4 +1,11 @@
-"""The compiled loop: one program that runs many batches, updating big tables by rows and all else as one vector."""
+"""The compiled loop: one program that runs many batches, updating big tables by rows and all else as one vector.
+
+Words used here and in the trainer:
+
+- A chunk is a number of consecutive batches that the program runs in one call.
+- To settle is to write the loop's working copies of the weights back into the model's own variables. Between two steps
+  a row of a large table may lack the updates of the steps that did not read it; settling computes those first.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +20,13 @@ import tensorflow as tf
 
 from bench.embeddings.base import Method
 from bench.embeddings.layer import CompressedEmbedding
-from bench.training.arrays import DeferredTable, WholeArrays
+from bench.models.inputs import DENSE
+from bench.models.layers import counted_rows
+from bench.training.arrays import Clock, DeferredTable, WholeArrays
 from bench.training.batches import Chunk
 from bench.training.noise import noise, noise_key
-from bench.training.rules import RowRule
+from bench.training.optimizers import Updates, is_elementwise
+from bench.training.program import Program
 
 CLOCK_STEPS = 1 << 22
 """Steps after which the rows' clocks start anew: float32 counts exactly to four times as many."""
@@ -26,6 +36,9 @@ Place = tuple[str, str]
 
 Read = dict[Place, tuple[Any, list[Any]]]
 """Weights and moments of the rows that a batch reads."""
+
+Tensors = dict[str, Any]
+"""Tensors of one batch, or arrays of a chunk, by the names of ``batches.Arrays``."""
 
 
 def _after_update(method: Method[Any], table: str, rows: Any, drawn: Any) -> Any:
@@ -39,12 +52,9 @@ class Loop:
         model: takes a dict of ids (batch,) by field, and ``dense`` where there is any; gives (batch,).
         layers: the embedding layers whose rows are looked up on the host, by a unique key.
         deferred: for each of them, the tables that are updated by rows.
-        optimizer: a Keras optimizer that is not yet built.
-        rule: the same optimizer for rows; needed where a table is deferred.
-        coefficients: float32 of shape (steps + 1, columns), the rule's over all of training.
-        loss: labels and predictions, each (batch,), to a loss of each example, (batch,).
+        updates: the optimizer; it needs a rule where a table is deferred.
+        loss: from labels and predictions, each (batch,), to the loss of each example, (batch,).
         jit: compile with XLA.
-        flat: the optimizer treats every number alone.
         seed: of the noise that rounding takes.
     """
 
@@ -53,20 +63,17 @@ class Loop:
         model: Any,
         layers: Mapping[str, CompressedEmbedding],
         deferred: Mapping[str, frozenset[str]],
-        optimizer: Any,
-        rule: RowRule | None,
-        coefficients: np.ndarray,
+        updates: Updates,
         loss: Callable[[Any, Any], Any],
         jit: bool = True,
-        flat: bool = True,
         seed: int = 0,
     ) -> None:
         self.model, self.layers, self.loss, self.seed = model, dict(layers), loss, seed
         self.tables: dict[Place, DeferredTable] = {}
         for key, names in deferred.items():
             for name in sorted(names):
-                assert rule is not None
-                self.tables[key, name] = DeferredTable(self.layers[key].table_variables[name], rule)
+                assert updates.rule is not None
+                self.tables[key, name] = DeferredTable(self.layers[key].table_variables[name], updates.rule)
         by_rows = {id(table.variable) for table in self.tables.values()}
         whole = [v for v in model.trainable_variables if id(v) not in by_rows]
         tables = frozenset(id(v) for layer in self.layers.values() for v in layer.table_variables.values())
@@ -76,11 +83,15 @@ class Loop:
             for name in layer.method.rounded()
         }
         after = {key: function for key, function in self.after.items() if key not in by_rows}
-        self.whole = WholeArrays(whole, optimizer, flat, tables, after, seed)
+        self.optimizer = updates.optimizer
+        self.whole = WholeArrays(whole, self.optimizer, is_elementwise(self.optimizer), tables, after, seed)
         self.positions = {id(v): i for i, v in enumerate(whole)}
-        self.coefficients = tf.constant(coefficients)
+        self.updates = updates
+        self.coefficients = tf.constant(updates.coefficients())
+        self.regularized = [v for v in model.trainable_variables if id(v) in tables]
         self.step = self.base = 0
-        self._run = tf.function(self._steps, jit_compile=jit or None, autograph=False)
+        self._before_averages: list[Any] = []
+        self._run = Program(self._steps, jit)
 
     @property
     def nbytes(self) -> int:
@@ -89,8 +100,7 @@ class Loop:
 
     def run(self, chunk: Chunk) -> np.ndarray:
         """Trains on the chunk's batches and returns their losses, float32 of shape (steps,)."""
-        numbers = [tf.constant(n, tf.int32) for n in (chunk.steps, self.step, self.base)]
-        losses = self._run(chunk.arrays, *numbers, self.coefficients)
+        losses = self._run(chunk.arrays, tf.constant(chunk.steps, tf.int32), self._clock())
         self.step += chunk.steps
         return np.asarray(losses)[: chunk.steps]
 
@@ -112,36 +122,101 @@ class Loop:
     def settle(self, reset: bool = False) -> None:
         """Makes the model's own variables current; with ``reset`` the state of every row too."""
         reset = reset or self.step - self.base >= CLOCK_STEPS
+        clock = self._clock()
         for table in self.tables.values():
-            table.settle(self.step, self.base, self.coefficients, reset)
+            table.settle(clock, reset)
         self.whole.settle()
         if reset:
             self.base = self.step
 
-    def _steps(self, arrays: dict[str, Any], steps: Any, start: Any, base: Any, coefficients: Any) -> Any:
+    def finish(self) -> None:
+        """Settles the weights that training would leave if it ended here: with ``use_ema`` their averages."""
+        self._before_averages = self.whole.average()
+        self.settle()
+
+    def resume(self) -> None:
+        """Readies the loop for more steps after ``finish``."""
+        self.whole.restore(self._before_averages)
+        self._before_averages = []
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Gives all arrays that the next step depends on, by name; ``finish`` must have come before."""
+        return {name: np.asarray(variable) for name, variable in self._held().items()} | {
+            f"before/{number}": np.asarray(value) for number, value in enumerate(self._before_averages)
+        }
+
+    def go_on(self, arrays: Mapping[str, np.ndarray], steps: tuple[int, int], scale: float) -> None:
+        """Takes over the state of a loop like this one, as after its ``finish``.
+
+        Args:
+            arrays: from ``state``.
+            steps: the steps that were done, and the step from which rows counted theirs.
+            scale: of the learning rates.
+        """
+        for name, variable in self._held().items():
+            variable.assign(arrays[name])
+        before = sum(name.startswith("before/") for name in arrays)
+        self._before_averages = [tf.constant(arrays[f"before/{number}"]) for number in range(before)]
+        self.step, self.base = steps
+        if self.updates.scale is not None:
+            self._set_scale(scale)
+        self.settle()
+
+    def _held(self) -> dict[str, Any]:
+        """The variables that training changes, by names that are those of every loop like this one."""
+        groups = {
+            "whole": self.whole.held,
+            "optimizer": self.optimizer.variables,
+            "other": self.model.non_trainable_variables,
+        }
+        return {f"table/{key}/{name}": table.state for (key, name), table in self.tables.items()} | {
+            f"{group}/{number}": variable
+            for group, variables in groups.items()
+            for number, variable in enumerate(variables)
+        }
+
+    def rescale(self, scale: float) -> None:
+        """Multiplies the learning rates of all further steps; ``updates`` needs a scale.
+
+        Rows catch up with the steps that they lack at the rates that these had.
+
+        Args:
+            scale: of the rates that the settings give.
+        """
+        self.settle(reset=True)
+        self._set_scale(scale)
+
+    def _set_scale(self, scale: float) -> None:
+        self.updates.scale.assign(scale)
+        self.coefficients = tf.constant(self.updates.coefficients(scale))
+
+    def _clock(self) -> Clock:
+        return Clock(tf.constant(self.step), tf.constant(self.base), self.coefficients)
+
+    def _steps(self, arrays: Tensors, steps: Any, start: Clock) -> Any:
         def body(i: Any, losses: Any) -> tuple[Any, Any]:
             batch = tf.nest.map_structure(lambda array: tf.gather(array, i), arrays)
-            loss = self._one(batch, start + i, base, coefficients)
+            loss = self._one(batch, start._replace(step=start.step + i))
             return i + 1, tf.tensor_scatter_nd_update(losses, [[i]], [loss])
 
         # Not `for i in tf.range(steps)`: that makes the count a constant, and every other count compiles anew.
         state = (tf.constant(0), tf.zeros(arrays["counts"].shape))
         return tf.while_loop(lambda i, losses: i < steps, body, state)[1]
 
-    def _one(self, batch: dict[str, Any], step: Any, base: Any, coefficients: Any) -> Any:
-        read = self._read(batch, step, base, coefficients)
+    def _one(self, batch: Tensors, clock: Clock) -> Any:
+        read = self._read(batch, clock)
         loss, of_values, of_rows = self._differentiate(batch, read)
-        self._update(batch, read, of_values, of_rows, step, base, coefficients)
+        self._update(batch, read, of_values, of_rows, clock)
         return loss
 
-    def _read(self, batch: dict[str, Any], step: Any, base: Any, coefficients: Any) -> Read:
+    def _read(self, batch: Tensors, clock: Clock) -> Read:
         """Weights and moments of the batch's rows of the deferred tables, brought up to date."""
         return {
-            (key, name): table.read(tf.reshape(batch["indices"][key][name], [-1]), step, base, coefficients)
+            (key, name): table.read(tf.reshape(batch["indices"][key][name], [-1]), clock)
             for (key, name), table in self.tables.items()
         }
 
-    def _differentiate(self, batch: dict[str, Any], read: Read) -> tuple[Any, list[Any], dict[Place, Any]]:
+    def _differentiate(self, batch: Tensors, read: Read) -> tuple[Any, list[Any], dict[Place, Any]]:
         """The batch's loss, and its gradient by the whole arrays and by the rows read."""
         values = self.whole.values()
         rows = {place: weights for place, (weights, _) in read.items()}
@@ -151,35 +226,37 @@ class Loop:
         with tf.GradientTape() as tape:
             tape.watch(values)
             tape.watch(rows)
-            with scope, ExitStack() as given:
+            real = tf.range(tf.shape(batch["labels"])[0]) < batch["counts"]
+            with scope, counted_rows(real), ExitStack() as given:
                 for key, layer in self.layers.items():
                     given.enter_context(layer.given_rows(*self._rows_of(key, layer, batch, values, rows)))
                 inputs = dict(batch["ids"])
                 if "dense" in batch:
-                    inputs["dense"] = batch["dense"]
+                    inputs[DENSE] = batch["dense"]
                 predictions = self.model(inputs, training=True)
+                regularizers = self._regularization()
             # A batch that is not full is filled with copies that do not count.
-            real = tf.range(tf.shape(predictions)[0]) < batch["counts"]
             losses = tf.where(real, self.loss(batch["labels"], predictions), 0.0)
             loss = tf.reduce_sum(losses) / tf.cast(batch["counts"], tf.float32)
-            total = tf.add_n([loss, *scope.losses]) if scope.losses else loss
+            added = [*scope.losses, *regularizers]
+            total = self.optimizer.scale_loss(tf.add_n([loss, *added]) if added else loss)
         for variable in self.model.non_trainable_variables:  # states of dropout or normalization
             value = scope.get_current_value(variable)
             if value is not None:
                 variable.assign(value)
         return loss, *tape.gradient(total, (values, rows))
 
+    def _regularization(self) -> list[Any]:
+        """The losses of the model's own regularizers and of ``embedding_l2``; the scope has the current weights."""
+        own = [v.regularizer(v) for v in self.model.trainable_variables if v.regularizer is not None]
+        rate = self.updates.embedding_l2
+        return [*own, *(rate * tf.nn.l2_loss(v.value) for v in self.regularized if rate)]
+
     def _update(
-        self,
-        batch: dict[str, Any],
-        read: Read,
-        of_values: list[Any],
-        of_rows: dict[Place, Any],
-        step: Any,
-        base: Any,
-        coefficients: Any,
+        self, batch: Tensors, read: Read, of_values: list[Any], of_rows: dict[Place, Any], clock: Clock
     ) -> None:
-        now = tf.gather(coefficients, step + 1)
+        now = tf.gather(clock.coefficients, clock.step + 1)
+        after_this = clock._replace(step=clock.step + 1)
         for number, ((key, name), table) in enumerate(self.tables.items()):
             index = tf.reshape(batch["indices"][key][name], [-1])
             first = batch["first"][key][name]
@@ -189,18 +266,19 @@ class Loop:
             new, slots = table.rule.update(weights, slots, tf.gather(gradient, first), now)
             after = self.after.get(id(table.variable))
             if after is not None:
-                new = after(new, noise(index, table.width, noise_key(self.seed, number, step)))
-            table.write(index, new, slots, step + 1, base)
-        self.whole.update(of_values, step)
+                new = after(new, noise(index, table.width, noise_key(self.seed, number, clock.step)))
+            table.write(index, new, slots, after_this)
+        self.whole.update(of_values, clock.step)
 
     def _rows_of(
         self,
         key: str,
         layer: CompressedEmbedding,
-        batch: dict[str, Any],
+        batch: Tensors,
         values: list[Any],
         rows: Mapping[Place, Any],
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
+    ) -> tuple[Tensors, Tensors]:
+        """A layer's rows that the batch reads, by table, and where they are read."""
         indices = batch["indices"][key]
         out = {}
         for name, variable in layer.table_variables.items():

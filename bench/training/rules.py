@@ -22,16 +22,21 @@ class RowRule(ABC):
     """One optimizer, written for rows.
 
     Attributes:
-        slots: the initial value of each of the row's moments; each is as wide as the row.
-        clock: whether a row must know the step of its last update.
+        slots: the initial value of each of the row's moments.
+        one_a_row: True if each moment is one number a row. Else each is as wide as the row.
+        clock: True if a row must know the step of its last update.
+        lazy: True if rows that a batch does not read stay as they are, which no dense optimizer does. All tables are
+            then updated by rows, small ones too.
     """
 
     slots: tuple[float, ...] = ()
+    one_a_row: bool = False
     clock: bool = False
+    lazy: bool = False
 
     @abstractmethod
     def coefficients(self, learning_rates: np.ndarray) -> np.ndarray:
-        """What a step contributes, known before training.
+        """The numbers of a step that are known before training.
 
         Args:
             learning_rates: float64 of shape (steps,), that of step s (counted from 1) at s - 1.
@@ -78,15 +83,19 @@ class Adam(RowRule):
 
     @staticmethod
     def holds(beta_1: float, beta_2: float) -> bool:
-        """Whether the sums converge and what the first order in epsilon leaves out stays below 1e-3."""
+        """Returns True if the sums converge and the error of the first order in epsilon stays below 1e-3."""
         if not (0 < beta_1 < 1 and 0 < beta_2 < 1 and beta_1 < beta_2**1.5):
             return False
         j = np.arange(1, 2000)
         return bool(np.max((beta_1 / math.sqrt(beta_2)) ** j * (beta_2 ** (-j / 2) - 1) ** 2) < 1e-3)
 
-    def coefficients(self, learning_rates: np.ndarray) -> np.ndarray:
+    def alpha(self, learning_rates: np.ndarray) -> np.ndarray:
+        """The learning rate of each step, corrected for the moments' start at 0; float64 (steps,)."""
         s = np.arange(1, len(learning_rates) + 1, dtype=np.float64)
-        alpha = learning_rates * np.sqrt(1 - self.beta_2**s) / (1 - self.beta_1**s)
+        return learning_rates * np.sqrt(1 - self.beta_2**s) / (1 - self.beta_1**s)
+
+    def coefficients(self, learning_rates: np.ndarray) -> np.ndarray:
+        alpha = self.alpha(learning_rates)
         columns = [np.concatenate([[0.0], alpha])]
         for decay in (self.rho, self.kappa):
             columns.append(_backward_sums(alpha, decay))
@@ -120,6 +129,11 @@ def _backward_sums(alpha: np.ndarray, decay: float) -> np.ndarray:
     return np.array(sums[::-1])
 
 
+def _column(rates: np.ndarray) -> np.ndarray:
+    """The coefficients of a rule that needs one number a step: that of step s at s, and 0 before the first."""
+    return np.concatenate([[0.0], rates]).astype(np.float32)[:, None]
+
+
 def _geometric(k: Any, ratio: float) -> Any:
     """The sum ratio + ratio^2 + ... + ratio^k."""
     return (1.0 - tf.exp(k * math.log(ratio))) * (ratio / (1 - ratio))
@@ -129,7 +143,7 @@ class _LearningRate(RowRule):
     """A rule whose steps differ only in the learning rate."""
 
     def coefficients(self, learning_rates: np.ndarray) -> np.ndarray:
-        return np.concatenate([[0.0], learning_rates]).astype(np.float32)[:, None]
+        return _column(learning_rates)
 
 
 class SGD(_LearningRate):
@@ -172,6 +186,46 @@ class Adagrad(_LearningRate):
     def update(self, w: Any, slots: list[Any], gradient: Any, now: Any) -> tuple[Any, list[Any]]:
         a = slots[0] + gradient * gradient
         return w - now[0] * gradient / tf.sqrt(a + self.epsilon), [a]
+
+
+class LazyAdam(Adam):
+    """Adam on the rows of a batch: m, v and w of all others stay. The steps of the bias correction are all steps.
+
+    With the batch's summed gradient g of a row: m += (1 - beta_1)(g - m), v += (1 - beta_2)(g^2 - v),
+    w -= lr sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon). PyTorch calls it ``SparseAdam``.
+    """
+
+    clock = False
+    lazy = True
+
+    def coefficients(self, learning_rates: np.ndarray) -> np.ndarray:
+        return _column(self.alpha(learning_rates))
+
+
+class LazyAdagrad(_LearningRate):
+    """a += g^2; w -= lr g / (sqrt(a) + epsilon), as PyTorch writes Adagrad."""
+
+    lazy = True
+
+    def __init__(self, initial_accumulator_value: float, epsilon: float) -> None:
+        self.slots = (initial_accumulator_value,)
+        self.epsilon = epsilon
+
+    def update(self, w: Any, slots: list[Any], gradient: Any, now: Any) -> tuple[Any, list[Any]]:
+        a = slots[0] + self._added(gradient)
+        return w - now[0] * gradient / (tf.sqrt(a) + self.epsilon), [a]
+
+    def _added(self, gradient: Any) -> Any:
+        return gradient * gradient
+
+
+class RowwiseAdagrad(LazyAdagrad):
+    """a += mean of g^2 over the row; w -= lr g / (sqrt(a) + epsilon): one number a row (DLRM, Naumov et al., 2019)."""
+
+    one_a_row = True
+
+    def _added(self, gradient: Any) -> Any:
+        return tf.reduce_mean(gradient * gradient, axis=1, keepdims=True)
 
 
 class RMSprop(_LearningRate):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
+from bench.embeddings.base import Method
 from bench.embeddings.layer import CompressedEmbedding
 from bench.measure.memory import embedding_memory
 
@@ -36,21 +38,25 @@ def to_served(
     return made, served
 
 
-def sizes(model: Any, layers: Layers) -> dict[str, int]:
+def sizes(
+    model: Any, layers: Layers, own_tables: Mapping[str, Method[Any]] = MappingProxyType({})
+) -> dict[str, int]:
     """``params_total`` and ``params_embedding``, trainable numbers, and ``model_bytes``, bytes of all that serves.
 
     Args:
         model: the trained one.
         layers: its embedding layer of each field.
+        own_tables: the further tables that count as embeddings, by the names of their layers.
     """
+    methods = {**{field: layer.method for field, layer in layers.items()}, **own_tables}
     trainable = [
         array
-        for layer in layers.values()
-        for array in (*layer.method.tables(), *layer.method.weights())
+        for method in methods.values()
+        for array in (*method.tables(), *method.weights())
         if array.trainable
     ]
-    others = sum(math.prod(v.shape) * v.value.dtype.size for v in _others(model, layers))
-    methods = {field: layer.method for field, layer in layers.items()}
+    known = {**layers, **{name: model.get_layer(name) for name in own_tables}}
+    others = sum(math.prod(v.shape) * v.value.dtype.size for v in _others(model, known))
     return {
         "params_total": sum(math.prod(v.shape) for v in model.trainable_variables),
         "params_embedding": sum(array.size for array in trainable),

@@ -1,74 +1,81 @@
-"""Training a model on a data set: epochs, evaluation, early stopping, and what is measured on the way."""
+"""Training a model on a data set: epochs, evaluation, early stopping, and what is measured on the way.
+
+A chunk is a number of consecutive batches that the compiled loop runs in one call. To settle is to write the loop's
+working copies of the weights back into the model (see ``bench.training.loop``).
+"""
 
 from __future__ import annotations
 
-import math
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import tensorflow as tf
 
 from bench.config import Training
 from bench.data.interactions import Interactions, Part
 from bench.embeddings.base import Progress
-from bench.embeddings.layer import CompressedEmbedding, embedding_layers
-from bench.errors import RunFailed
-from bench.measure.metrics import errors, mae_by_decile
-from bench.training import optimizers
-from bench.training.arrays import LARGE
+from bench.embeddings.layer import CompressedEmbedding
+from bench.embeddings.trial import check_change
+from bench.errors import RunFailed, end_if_asked
+from bench.measure.timing import Chunk as TimedChunk
+from bench.models.inputs import DENSE
+from bench.tasks.base import Task
+from bench.tasks.rating import TASK as RATING
 from bench.training.batches import Batches, Reader, check_ids
+from bench.training.checkpoint import Checkpoint, State
+from bench.training.history import EpochValues, History
+from bench.training.layers import check_averages, layers_by_key, maps_of, tables_by_rows
 from bench.training.loop import Loop
+from bench.training.monitor import Monitor
+from bench.training.optimizers import Updates
+from bench.training.program import Program
+
+log = logging.getLogger(__name__)
 
 
 class Listener(Protocol):
     """Is told how training goes."""
 
     def chunk(self, epoch: int, step: int, loss: float, examples_per_second: float) -> None:
-        """Some steps are done: the epoch (from 1), the step in it, the last loss."""
+        """A chunk is done.
 
-    def epoch(self, number: int, values: Mapping[str, Any]) -> None:
-        """An epoch is done: its number (from 1) and what ``History`` keeps of it."""
+        Args:
+            epoch: its number, from 1.
+            step: steps done in it.
+            loss: of the last step.
+            examples_per_second: of the chunk.
+        """
 
+    def epoch(self, number: int, values: EpochValues) -> None:
+        """An epoch is done.
 
-@dataclass
-class History:
-    """What training leaves.
-
-    Attributes:
-        epochs: a dict an epoch: ``train_loss``, ``val_loss``, ``val_mae``, ``val_rmse``, ``val_mae_by_decile``,
-            and ``validation_loss`` and ``validation_mae`` where rows were kept apart for them.
-        chunks: wall seconds, steps and examples of each chunk.
-        compile_s: seconds until the first step could run.
-        train_s: seconds of training, bringing tables up to date at the end of an epoch included.
-        eval_s: seconds of evaluation.
-    """
-
-    epochs: list[dict[str, Any]] = field(default_factory=list)
-    chunks: list[tuple[float, int, int]] = field(default_factory=list)
-    compile_s: float = 0.0
-    train_s: float = 0.0
-    eval_s: float = 0.0
-
-
-def squared_error(labels: Any, predictions: Any) -> Any:
-    """The recipe's loss, of each example."""
-    return tf.square(labels - predictions)
+        Args:
+            number: its number, from 1.
+            values: what ``History`` keeps of it.
+        """
 
 
 def no_wait() -> AbstractContextManager[float]:
-    """What a trainer holds while it computes where nobody else minds."""
+    """Lets a trainer compute at once: the turn of a process that shares its machine with no other run."""
     return nullcontext(0.0)
+
+
+class _Kept(NamedTuple):
+    """The weights after an epoch, in the order of the model's variables, and their predictions."""
+
+    values: list[np.ndarray]
+    predictions: np.ndarray
 
 
 class Trainer:
     """Trains any Keras model whose inputs are the data set's fields.
 
     An embedding layer of the model that is called once, on the ids of its vocabulary's field, is read by rows; its
-    large tables are updated by rows too where ``table_updates`` is ``deferred`` and the optimizer has that form.
+    large tables are updated by rows too where ``table_updates`` is ``deferred`` and the optimizer has that form. All
+    its tables are, if the optimizer is lazy.
 
     Args:
         model: takes a dict of int32 (batch,) by field, and ``dense`` where the data has dense columns; gives
@@ -76,11 +83,16 @@ class Trainer:
         data: rows for training, validation and evaluation.
         settings: how to train.
         seed: of the order of batches.
-        loop: what runs the batches.
-        turn: held while it computes in ``fit``; gives the seconds that it waited for it.
+        loop: the class that runs the batches.
+        task: gives the loss and the metrics.
+        turn: makes a context manager that ``fit`` enters whenever it computes. Entering may wait until another run
+            on this machine has been timed alone; it gives the seconds waited, which then count nowhere.
+
+    Attributes:
+        predictions: those of the evaluation rows by the model's weights, float32 (rows,); empty before the first.
 
     Raises:
-        RequestError: ids outside a vocabulary, or an optimizer that Keras refuses.
+        RequestError: ids outside a vocabulary, or an optimizer's setting that is invalid.
     """
 
     def __init__(
@@ -90,9 +102,10 @@ class Trainer:
         settings: Training,
         seed: int,
         loop: type[Loop] = Loop,
+        task: Task = RATING,
         turn: Callable[[], AbstractContextManager[float]] = no_wait,
     ) -> None:
-        self._turn = turn
+        self._turn, self.task = turn, task
         self.model, self.data, self.settings = model, data, settings
         sizes = {name: item.size for name, item in data.fields.items()}
         for part, name in (
@@ -101,45 +114,35 @@ class Trainer:
             (data.evaluation, "evaluation"),
         ):
             check_ids(part, sizes, name)
-        layers = _layers_by_key(model, data)
-        steps = settings.epochs * -(-len(data.train) // settings.batch_size)
-        schedule = vars(settings.schedule)
-        rates = optimizers.learning_rates(settings.learning_rate, schedule, steps)
-        optimizer = optimizers.build(settings.optimizer, settings.optimizer_settings, rates)
-        rule = optimizers.row_rule(optimizer) if settings.table_updates == "deferred" else None
-        self.table_updates = "deferred" if rule is not None else "dense"
+        layers = layers_by_key(model, data)
+        batch_size = min(settings.batch_size, max(len(data.train), 1))
+        updates = Updates.of(settings, settings.epochs * -(-len(data.train) // batch_size))
+        if updates.optimizer.use_ema:
+            check_averages([layer.method for layer in layers.values()])
+        self.table_updates = "dense" if updates.rule is None else "deferred"
         deferred = {
-            key: frozenset() if rule is None or layer.method.needs_dense_updates else _large_tables(layer)
+            key: frozenset[str]()
+            if updates.rule is None or layer.method.needs_dense_updates
+            else tables_by_rows(layer, updates.rule.lazy)
             for key, layer in layers.items()
         }
         self._layers, self._deferred = layers, deferred
+        self._lazy = updates.rule is not None and updates.rule.lazy
         readers = [
-            Reader(key, layer.method.vocabulary.name, layer.method, _maps(layer), deferred[key])
+            Reader(key, layer.method.vocabulary.name, layer.method, maps_of(layer), deferred[key])
             for key, layer in layers.items()
         ]
-        self.batches = Batches(data.train, readers, settings.batch_size, seed)
-        coefficients = np.zeros((1, 1), np.float32) if rule is None else rule.coefficients(rates)
-        self.loop = loop(
-            model,
-            layers,
-            deferred,
-            optimizer,
-            rule,
-            coefficients,
-            squared_error,
-            jit=settings.jit,
-            flat=optimizers.is_elementwise(optimizer),
-            seed=seed,
-        )
+        self.batches = Batches(data.train, readers, batch_size, seed, settings.shuffle)
+        self.loop = loop(model, layers, deferred, updates, task.loss, jit=settings.jit, seed=seed)
         self.seed, self._maps = seed, {reader.key: reader.maps for reader in readers}
         self.compile_s: float | None = None
+        self.predictions = np.zeros(0, np.float32)
         self._serve(model)
 
     def _serve(self, model: Any) -> None:
-        """Predictions come from ``model`` from now on."""
+        """Makes ``model`` the one that predicts from now on."""
         # Compiled, since without XLA the last bit of a matrix product depends on the number of threads.
-        jit = self.settings.jit or None
-        self._predict = tf.function(lambda inputs: model(inputs, training=False), jit_compile=jit)
+        self._predict = Program(lambda inputs: model(inputs, training=False), self.settings.jit)
 
     @property
     def optimizer_bytes(self) -> int:
@@ -147,7 +150,7 @@ class Trainer:
         return self.loop.nbytes
 
     def compile(self) -> None:
-        """Makes everything ready to run, so that no step waits for it; ``fit`` does it where it was not done."""
+        """Compiles all programs that training and evaluation need; ``fit`` calls it unless it has been called."""
         clock = time.perf_counter()
         part = self.data.evaluation
         dense = None if part.dense is None else part.dense[:1]
@@ -158,65 +161,117 @@ class Trainer:
         self.compile_s = time.perf_counter() - clock
 
     def updates_by_field(self) -> dict[str, str]:
-        """``deferred`` for a field with tables that are updated by rows, ``dense`` for one without."""
+        """``deferred`` for a field with tables that are updated by rows, or ``lazy``; ``dense`` for one without."""
         updates = dict.fromkeys(self.data.fields, "dense")
         for key, tables in self._deferred.items():
             if tables:
-                updates[self._layers[key].method.vocabulary.name] = "deferred"
+                updates[self._layers[key].method.vocabulary.name] = "lazy" if self._lazy else "deferred"
         return updates
 
-    def fit(self, listener: Listener) -> History:
+    def fit(self, listener: Listener, checkpoint: Checkpoint | None = None) -> History:
         """Trains and evaluates, epoch by epoch.
 
+        With ``use_ema``, what is evaluated after each epoch, and left in the model at the end, are the averages of
+        the weights; training goes on from the weights themselves.
+
+        Args:
+            listener: is told how training goes.
+            checkpoint: keeps the state after each epoch. Training goes on from the one that it has.
+
         Raises:
-            RunFailed: a loss or a prediction that is no finite number; says at which step.
+            RunFailed: a loss or a prediction that is not finite; says at which step.
         """
         if self.compile_s is None:
             self.compile()
-        history = History(compile_s=self.compile_s or 0.0)
-        best, waited = np.inf, 0
-        for number in range(1, self.settings.epochs + 1):
-            values: dict[str, Any] = {"train_loss": self._epoch(number, history, listener)}
+        history, best, scale = self._start(checkpoint)
+        monitor = self._monitor(history)
+        while len(history.epochs) < self.settings.epochs and not monitor.ends:
+            number = len(history.epochs) + 1
+            self.loop.resume()
+            if monitor.scale != scale:
+                scale = monitor.scale
+                self.loop.rescale(scale)
+            values: EpochValues = {"train_loss": self._epoch(number, history, listener)}
             values.update(self._evaluate(number, history))
             history.epochs.append(values)
             listener.epoch(number, values)
-            stopping = self.settings.early_stopping
-            if stopping.patience is not None:
-                if values["validation_loss"] < best - stopping.min_delta:
-                    best, waited = values["validation_loss"], 0
-                else:
-                    waited += 1
-                if waited >= stopping.patience:
-                    break
+            if monitor.see(number, values) and self.settings.best_weights:
+                history.best, best = number, self._current()
+            if checkpoint is not None and checkpoint.is_due(history, self.settings.epochs):
+                checkpoint.save(self._state(history, best, scale))
+        if best and history.best != len(history.epochs):
+            for variable, value in zip(self.model.variables, best.values, strict=True):
+                variable.assign(value)
+            self.predictions = best.predictions
         return history
 
-    @staticmethod
-    def adopt(history: Mapping[str, Sequence[Any]]) -> History:
-        """The history of a training that another run has done, from its result's ``history``."""
+    def _monitor(self, history: History) -> Monitor:
+        """A monitor that has seen the epochs of a history."""
+        monitor = Monitor(self.settings, self.task)
+        for number, values in enumerate(history.epochs, start=1):
+            monitor.see(number, values)
+        return monitor
+
+    def _current(self) -> _Kept:
+        return _Kept([np.array(v.numpy()) for v in self.model.variables], self.predictions)
+
+    def _state(self, history: History, best: _Kept | None, scale: float) -> State:
+        """The state after the epochs of a history."""
+        arrays = {**self.loop.state(), "predictions": self.predictions}
+        if best:
+            arrays["best_predictions"] = best.predictions
+            arrays |= {f"best/{number}": value for number, value in enumerate(best.values)}
+        return State(history, arrays, (self.loop.step, self.loop.base), scale)
+
+    def _start(self, checkpoint: Checkpoint | None) -> tuple[History, _Kept | None, float]:
+        """The history, the weights of the best epoch and the scale of rates that training begins with."""
+        state = None if checkpoint is None else checkpoint.load()
+        if state is None:
+            return History(compile_s=self.compile_s or 0.0), None, 1.0
+        history, arrays = state.history, state.arrays
+        history.compile_s = self.compile_s or 0.0
+        history.earlier_s = history.train_s + history.eval_s
+        self.loop.go_on(arrays, state.steps, state.scale)
+        for key, layer in self._layers.items():
+            self._maps[key].update(maps_of(layer))
+        self.predictions = arrays["predictions"]
+        log.warning("going on after epoch %d of %d", len(history.epochs), self.settings.epochs)
+        if history.best is None:
+            return history, None, state.scale
+        values = [arrays[f"best/{number}"] for number in range(len(self.model.variables))]
+        return history, _Kept(values, arrays["best_predictions"]), state.scale
+
+    def adopt(self, history: Mapping[str, Sequence[float | list[float | None]]]) -> History:
+        """The history of a training that another run has done as this one would, from its result's ``history``."""
         rows = zip(*history.values(), strict=True)
-        return History(epochs=[dict(zip(history, row, strict=True)) for row in rows])
+        found = History(epochs=[dict(zip(history, row, strict=True)) for row in rows])
+        found.best = self._monitor(found).best if self.settings.best_weights else None
+        return found
 
     def evaluate_served(self, model: Any, history: History) -> None:
-        """Evaluates what serves, which is ``model`` from now on: its error is the last epoch's.
+        """Evaluates the model that serves; its errors take the place of those of the epoch that it is of.
 
         Args:
-            model: the trained one with embeddings in the form that serves.
+            model: the trained one with embeddings in the form that serves. Predictions come from it from now on.
             history: of the training.
 
         Raises:
-            RunFailed: a prediction that is no finite number.
+            RunFailed: a prediction that is not finite.
         """
         self.model = model
         self._serve(model)
-        history.epochs[-1].update(self._evaluate(len(history.epochs), history))
+        history.kept.update(self._evaluate(history.best or len(history.epochs), history))
 
-    def time_steps(self, seconds: float) -> list[tuple[float, int, int]]:
-        """Trains on for about ``seconds``, at least one chunk, at most an epoch, only to see what a step takes.
+    def time_steps(self, seconds: float) -> list[TimedChunk]:
+        """Trains on for about ``seconds``, only to measure what a step takes.
+
+        It runs at least one chunk, at most an epoch. The loop's weights change, and what ``fit`` left in the model is
+        lost at the next settling: call it when the result and the weights are safe.
 
         Returns:
-            Wall seconds, steps and examples of each chunk, as in ``History``. The model is another one then.
+            Wall seconds, steps and examples of each chunk, as in ``History``.
         """
-        chunks: list[tuple[float, int, int]] = []
+        chunks: list[TimedChunk] = []
         self.batches.begin(self.settings.epochs + 1)
         began = clock = time.perf_counter()
         for chunk in self.batches.epoch(self.settings.epochs + 1):
@@ -229,15 +284,15 @@ class Trainer:
         return chunks
 
     def predict(self, part: Part) -> np.ndarray:
-        """Predictions for rows, float32 of shape (rows,)."""
+        """The model's outputs for rows, float32 of shape (rows,): predictions, or logits where the task has these."""
         # One size for all parts, so that the model is traced once.
         size = min(self.settings.eval_batch_size, max(len(self.data.validation), len(self.data.evaluation)))
         found = []
         for start in range(0, len(part), size):
             picked = np.minimum(np.arange(start, start + size), len(part) - 1)
-            inputs: dict[str, Any] = {name: tf.constant(ids[picked]) for name, ids in part.ids.items()}
+            inputs: dict[str, np.ndarray] = {name: ids[picked] for name, ids in part.ids.items()}
             if part.dense is not None:
-                inputs["dense"] = tf.constant(part.dense[picked])
+                inputs[DENSE] = part.dense[picked]
             found.append(self._predict(inputs).numpy())
         return np.concatenate(found)[: len(part)]
 
@@ -245,6 +300,7 @@ class Trainer:
         began = clock = time.perf_counter()
         total, done = 0.0, 0
         for chunk in self.batches.epoch(number):
+            end_if_asked()
             with self._turn() as waited:
                 losses = self.loop.run(chunk)
             began, clock = began + waited, clock + waited
@@ -270,7 +326,7 @@ class Trainer:
         progress = self._progress(number, 0)
         with self._turn() as waited:
             self._change(self._due(progress), progress)
-            self.loop.settle()
+            self.loop.finish()
         began += waited
         if number < self.settings.epochs:
             self.batches.begin(number + 1)  # while this one is evaluated
@@ -298,6 +354,7 @@ class Trainer:
         for number, (key, layer) in enumerate(due.items()):
             rng = np.random.default_rng([self.seed, number, progress.step])
             change = layer.method.change(progress, layer.arrays(), rng)
+            check_change(layer.method, change)
             layer.set_arrays(change.arrays)
             maps = {name: value for name, value in change.arrays.items() if name in layer.map_variables}
             if maps and not progress.epoch_ended:
@@ -310,43 +367,27 @@ class Trainer:
         predictions = self.predict(part)
         if not np.isfinite(predictions).all():
             wrong = int((~np.isfinite(predictions)).sum())
-            raise RunFailed(
-                f"{wrong} of {len(predictions)} predictions after epoch {number} are no finite numbers"
-            )
+            raise RunFailed(f"{wrong} of {len(predictions)} predictions after epoch {number} are not finite")
         return predictions
 
-    def _evaluate(self, number: int, history: History) -> dict[str, Any]:
+    def _evaluate(self, number: int, history: History) -> EpochValues:
         with self._turn():
             clock = time.perf_counter()
-            values: dict[str, Any] = {}
+            values: EpochValues = {}
             if len(self.data.validation):
-                found = errors(self.data.validation.labels, self._finite(self.data.validation, number))
-                values.update(validation_loss=found["mse"], validation_mae=found["mae"])
+                labels = self.data.validation.labels
+                values.update(self.task.validate(labels, self._finite(self.data.validation, number)))
             part = self.data.evaluation
-            predictions = self._finite(part, number)
-            found = errors(part.labels, predictions)
-            values.update(val_loss=found["mse"], val_mae=found["mae"], val_rmse=found["rmse"])
+            predictions = self.predictions = self._finite(part, number)
+            values.update(self.task.evaluate(part.labels, predictions))
             if self.data.item_field is not None:
                 item = self.data.item_field
+                name, by_popularity = self.task.by_popularity
                 counts = self.data.fields[item].counts
-                values["val_mae_by_decile"] = mae_by_decile(part.labels, predictions, part.ids[item], counts)
+                values[name] = by_popularity(part.labels, predictions, part.ids[item], counts)
+            if self.task.by_user is not None and self.data.user_field is not None:
+                name, by_user = self.task.by_user
+                if (value := by_user(part.labels, predictions, part.ids[self.data.user_field])) is not None:
+                    values[name] = value
             history.eval_s += time.perf_counter() - clock
         return values
-
-
-def _layers_by_key(model: Any, data: Interactions) -> dict[str, CompressedEmbedding]:
-    """The model's embedding layers that read a field of the data, by a unique name; others train by autodiff."""
-    found = {}
-    for number, layer in enumerate(embedding_layers(model)):
-        vocabulary = layer.method.vocabulary
-        if vocabulary.name in data.fields and vocabulary.size == data.fields[vocabulary.name].size:
-            found[f"{number}_{layer.name}"] = layer
-    return found
-
-
-def _large_tables(layer: CompressedEmbedding) -> frozenset[str]:
-    return frozenset(a.name for a in layer.method.tables() if a.trainable and math.prod(a.shape) > LARGE)
-
-
-def _maps(layer: CompressedEmbedding) -> dict[str, np.ndarray]:
-    return {name: np.asarray(variable) for name, variable in layer.map_variables.items()}

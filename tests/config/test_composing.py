@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+from hydra.types import RunMode
 
-from bench.config import CONF, Loader, Settings, compose, options
+from bench.config import CONF, Loader, Settings, check_job, compose, options
 from bench.config.composing import method_defaults, root_names
 from bench.config.names import methods_of
 from bench.embeddings import find
+from bench.errors import RequestError
 
 METHODS = options("embedding")
 
@@ -24,22 +27,29 @@ def settings(loader: Loader, *overrides: str) -> Settings:
 
 def test_defaults(loader: Loader, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BENCH_DATA_DIR", raising=False)
+    monkeypatch.delenv("BENCH_RESULTS_DIR", raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     s = settings(loader)
     assert (s.seed, s.embedding_dim, s.budget, s.resume, s.save_weights) == (0, 64, None, True, False)
     assert s.data_dir == Path("~/.cache/embedding-bench").expanduser()
-    assert (s.dataset["name"], s.strategy, s.model["name"]) == ("synthetic", "full", "dot")
+    assert s.results_dir == Path("outputs/results").absolute()
+    assert (s.dataset.name, s.strategy, s.model.name) == ("synthetic", "full", "dot")
     t = s.training
     assert (t.epochs, t.batch_size, t.learning_rate, t.optimizer) == (3, 128, 0.001, "adam")
     assert (t.table_updates, t.jit, t.eval_batch_size, t.threads) == ("deferred", True, 16384, None)
     assert (t.schedule.kind, t.early_stopping.patience, t.progress) == (None, None, True)
-    assert (s.tracking.uri, s.tracking.experiment) == ("sqlite:///outputs/mlflow.db", "embedding-compression")
+    assert (s.tracking.uri, s.tracking.experiment) == (
+        f"sqlite:///{quote(str(Path.cwd()))}/outputs/mlflow.db", "embedding-compression",
+    )  # fmt: skip
+    assert s.values["tracking"]["uri"] == "sqlite:///outputs/mlflow.db"
 
 
 def test_environment(loader: Loader, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    monkeypatch.setenv("BENCH_RESULTS_DIR", "~/records")
     s = settings(loader)
+    assert (s.results_dir, s.values["results_dir"]) == (Path.home() / "records", "~/records")
     assert (s.data_dir, s.tracking.uri) == (tmp_path, "http://127.0.0.1:5000")
 
 
@@ -99,29 +109,83 @@ def test_command_line_beats_the_strategy(loader: Loader) -> None:
 
 def test_recipe_baseline(loader: Loader) -> None:
     s = settings(loader, "experiment=recipe_baseline")
-    assert (s.dataset["name"], s.strategy, s.model["name"]) == ("movielens_1m", "full", "dot")
-    assert s.dataset["split"]["train_fraction"] == 0.85
+    assert (s.dataset.name, s.strategy, s.model.name) == ("movielens_1m", "full", "dot")
+    assert s.dataset.split.train_fraction == 0.85
     assert (s.training.epochs, s.training.batch_size, s.training.learning_rate) == (3, 128, 0.001)
 
 
 def test_recipe_memory_efficient(loader: Loader) -> None:
     s = settings(loader, "experiment=recipe_memory_efficient", "seed=3")
-    assert (s.dataset["name"], s.strategy, s.seed) == ("movielens_1m", "qr_md", 3)
+    assert (s.dataset.name, s.strategy, s.seed) == ("movielens_1m", "qr_md", 3)
     user, item = s.method("user")[1], s.method("item")[1]
     assert (user.num_buckets, user.quotient_rows, user.combine) == (120, "recipe", "product")
     assert (item.block_splits, item.block_dims, item.projection_bias) == ([400, 1700], [64, 32, 16], True)
 
 
-@pytest.mark.parametrize("dataset", options("dataset"))
+@pytest.mark.parametrize(
+    "dataset", [name for name in options("dataset") if name not in ("avazu", "criteo", "synthetic_ctr")]
+)
 def test_every_data_set_has_slots_for_its_fields(loader: Loader, dataset: str) -> None:
     given = ["dataset.path=ratings.csv"] if dataset == "table" else []
-    s = settings(loader, f"dataset={dataset}", "strategy=qr_md", *given)
+    s = settings(loader, f"dataset={dataset}", "strategy=qr_md", "model=neumf", *given)
     assert {"default", "user", "item"} <= s.values["embeddings"].keys()
+
+
+TABLE = (
+    "dataset=table",
+    "dataset.path=r.csv",
+    'dataset.fields=["city name",sku]',
+    "dataset.label=y",
+    "model=neumf",
+)
+
+
+def test_fields_that_settings_name_get_methods_of_their_own(loader: Loader) -> None:
+    own = ("embedding@embeddings.city_name=md", "embedding@embeddings.sku=qr", "embeddings.sku.num_buckets=7")
+    s = settings(loader, *TABLE, *own)
+    assert s.dataset.field_names == ("city_name", "sku")
+    assert {field: s.method(field)[0] for field in s.dataset.field_names} == {"city_name": "md", "sku": "qr"}
+    assert s.values["embeddings"].keys() == {"default", "city_name", "sku"}
+    assert s.method("sku")[1].num_buckets == 7
+    swept = loader.compose([*TABLE, "embedding@embeddings.sku=md,qr"], RunMode.MULTIRUN)
+    for method in ("md", "qr"):
+        job = check_job(swept, [*TABLE, f"embedding@embeddings.sku={method}"], loader)
+        assert job.method("sku")[0] == method
+
+
+@pytest.mark.parametrize(("override", "says"), [
+    ("embedding@embeddings.skus=qr", r"has no field of that name; did you mean embedding@embeddings\.sku\?"),
+    ("embedding@embeddings.user=qr", "dataset=table has no field of that name"),
+    ("embeddings.sku.num_buckets=3", r"if dataset=table has that field, add embedding@embeddings\.sku=METHOD"),
+    ("dataset.transforms.skus=log1p", r"no column of a field or a number; did you mean sku\?"),
+])  # fmt: skip
+def test_what_is_wrong_with_such_fields_is_said(loader: Loader, override: str, says: str) -> None:
+    with pytest.raises(RequestError, match=says):
+        settings(loader, *TABLE, override)
+
+
+def test_the_data_set_of_an_experiment_is_the_one_that_is_named(loader: Loader) -> None:
+    with pytest.raises(
+        RequestError, match=r"strategy=qr_md: .* dataset=synthetic_ctr has no field of that name"
+    ):
+        settings(loader, "experiment=sweep_clicks", "hydra.mode=RUN", "strategy=qr_md")
+
+
+def test_what_a_data_sets_file_leaves_out_has_its_default(tmp_path: Path) -> None:
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset" / "old.yaml").write_text(
+        "defaults: [split: default, _self_]\nname: old\nkind: table\nvocabulary: all\npath: r.csv\n"
+        "columns: {user: u, item: i, label: y, timestamp: null}\nbad_rows: refuse\n"
+    )
+    s = settings(
+        Loader([str(tmp_path)]), "dataset=old", "dataset.quoting=none", "embedding@embeddings.item=md"
+    )
+    assert (s.dataset.quoting, s.dataset.missing, s.method("item")[0]) == ("none", "refuse", "md")
 
 
 @pytest.mark.parametrize("model", options("model"))
 def test_every_model(loader: Loader, model: str) -> None:
-    assert settings(loader, f"model={model}").model["name"] == model
+    assert settings(loader, f"model={model}").model.name == model
 
 
 def test_further_arguments_of_the_optimizer_need_no_plus(loader: Loader) -> None:
@@ -160,7 +224,8 @@ def test_values_are_plain_and_whole(loader: Loader) -> None:
     assert plain(s.values)
     assert not any("${" in str(value) for value in s.values.values())
     assert set(s.values) == {
-        "seed", "embedding_dim", "budget", "resume", "save_weights", "timing", "data_dir", "strategy",
+        "task", "seed", "embedding_dim", "budget", "full_below", "resume", "save_weights", "timing",
+        "data_dir", "results_dir", "strategy",
         "dataset", "embeddings", "model", "training", "tracking",
     }  # fmt: skip
 
@@ -182,7 +247,24 @@ def test_root_names() -> None:
 def test_optimizers_are_keras_own() -> None:
     keras = pytest.importorskip("keras")
 
-    from bench.config.schema import OPTIMIZERS
+    from bench.config.schema import KERAS_OPTIMIZERS
 
-    for name in OPTIMIZERS:
+    for name in KERAS_OPTIMIZERS:
         assert isinstance(keras.optimizers.get(name), keras.optimizers.Optimizer)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (("dataset=criteo",), "model=dot takes exactly two fields, these data have 26"),
+        (("dataset=synthetic", "dataset.contexts=true", "model=dot_bias"), "model=dot_bias takes exactly two fields"),
+        (("dataset=table", "dataset.path=x.csv", "dataset.dense=[price]"), "takes no dense columns, these data have 1"),
+        (("dataset=table", "dataset.path=x.csv", "dataset.fields=[a]", "dataset.label=y", "model=neumf"),
+         "model=neumf takes two fields or more, these data have 1"),
+    ],
+)  # fmt: skip
+def test_data_that_a_model_cannot_take_are_refused_before_they_are_read(
+    loader: Loader, given: tuple[str, ...], says: str
+) -> None:
+    with pytest.raises(RequestError, match=says):
+        settings(loader, *given)

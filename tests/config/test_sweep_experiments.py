@@ -9,22 +9,29 @@ from typing import Any
 
 import numpy as np
 import pytest
+from commands import run_here as main
 
-from bench.command import main
 from bench.config import Loader, Settings, compose, options
 from bench.embeddings import find, names
 from bench.embeddings.base import Method, Vocabulary
 from bench.embeddings.budget import choose
+from bench.records.result import Result, Status
 
 SWEEPS = {
     "sweep_recipe": {"strategy": ["full", "qr_md"], "seed": range(5)},
     "sweep_buckets": {"num_buckets": [78, 150, 280, 520, 960, 1800, 3300, 6040], "seed": range(3)},
+    "sweep_clicks": {
+        "strategy": ["full", "hash", "qr", "tt", "dhe", "robe", "pep", "lowrank", "cce", "dpq"],
+        "budget": [0.1, 0.01],
+        "seed": range(3),
+    },
     "sweep_blocks": {
         "block_splits": ["[0.05,0.25]", "[0.108,0.4587]", "[0.25,0.6]"],
         "block_dims": ["[64,32,16]", "[64,16,4]", "[32,8,2]"],
         "seed": range(3),
     },
 }
+DATA = {"sweep_clicks": "synthetic_ctr"}
 MOVIELENS_1M = {"user": 6040, "item": 3706}
 
 
@@ -39,9 +46,9 @@ class Recorder:
     def __init__(self) -> None:
         self.settings: list[Settings] = []
 
-    def __call__(self, settings: Settings, output_dir: Path) -> Mapping[str, Any]:
+    def __call__(self, settings: Settings, output_dir: Path) -> Result:
         self.settings.append(settings)
-        return {"status": "finished"}
+        return Result.of(Status.FINISHED)
 
 
 @pytest.fixture
@@ -72,16 +79,17 @@ def test_every_ready_sweep_is_tested() -> None:
 def test_one_word_runs_all_combinations(task: Recorder, name: str) -> None:
     assert main(task, [f"experiment={name}"]) == 0
     assert launched() == product(SWEEPS[name], f"experiment={name}")
-    assert {settings.dataset["name"] for settings in task.settings} == {"movielens_1m"}
+    assert {settings.dataset.name for settings in task.settings} == {DATA.get(name, "movielens_1m")}
     assert len({str(settings.values) for settings in task.settings}) == len(task.settings)
 
 
 @pytest.mark.parametrize("name", ["sweep_recipe", *LONG])
 def test_command_line_wins(task: Recorder, name: str) -> None:
-    given = ["dataset=synthetic", "training.epochs=1"]
+    dataset = "synthetic_ctr" if name in DATA else "synthetic"
+    given = [f"dataset={dataset}", "training.epochs=2"]
     assert main(task, [f"experiment={name}", *given, "seed=7,8"]) == 0
     assert launched() == product({**SWEEPS[name], "seed": [7, 8]}, f"experiment={name}", *given)
-    assert {(s.dataset["name"], s.training.epochs) for s in task.settings} == {("synthetic", 1)}
+    assert {(s.dataset.name, s.training.epochs) for s in task.settings} == {(dataset, 2)}
     assert {settings.seed for settings in task.settings} == {7, 8}
 
 
@@ -93,7 +101,7 @@ def test_a_single_value_takes_the_place_of_many(task: Recorder) -> None:
 def test_setting_that_follows_the_seed(task: Recorder) -> None:
     given = ["experiment=sweep_recipe", "seed=0,3", "dataset.split.seed=${seed}"]
     assert main(task, given) == 0
-    assert [(s.seed, s.dataset["split"]["seed"]) for s in task.settings] == [(0, 0), (3, 3)] * 2
+    assert [(s.seed, s.dataset.split.seed) for s in task.settings] == [(0, 0), (3, 3)] * 2
 
 
 def test_method_without_the_swept_setting_is_refused(
@@ -114,7 +122,7 @@ def test_sweep_among_the_values_of_a_sweep_is_refused(
 
 def methods(*overrides: str, loader: Loader) -> dict[str, Method[Any]]:
     settings = compose(overrides, loader)
-    assert settings.dataset["name"] == "movielens_1m"
+    assert settings.dataset.name == "movielens_1m"
     chosen = {field: settings.method(field) for field in MOVIELENS_1M}
     return choose(
         {field: (find(method), own) for field, (method, own) in chosen.items()},
@@ -152,7 +160,7 @@ def test_sizes_differ_and_suit_users_and_items(name: str) -> None:
 def test_speed_of_every_method(task: Recorder) -> None:
     assert main(task, ["experiment=speed_methods"]) == 0
     assert [settings.strategy for settings in task.settings] == names()
-    assert {(settings.budget, settings.timing, settings.dataset["name"]) for settings in task.settings} == {
+    assert {(settings.budget, settings.timing, settings.dataset.name) for settings in task.settings} == {
         (0.1, True, "movielens_1m")
     }
 

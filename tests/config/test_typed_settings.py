@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.config.typed import Range, build, checked, convert, shown, sizes
 from bench.errors import RequestError
-from bench.settings import Range, build, checked, convert, shown, sizes
 
 Size = Annotated[int, Range(low=1)]
 

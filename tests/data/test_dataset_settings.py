@@ -6,11 +6,13 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from bench.data import movielens, synthetic, table
+from bench.data import read
 
 CONF = Path(__file__).parents[2] / "conf"
 CHOICES = sorted(path.stem for path in (CONF / "dataset").glob("*.yaml"))
-MODULES = {"movielens": movielens, "synthetic": synthetic, "table": table}
+CLICKS = ("avazu", "criteo", "frappe_x1")  # tests/data/test_click_data.py
+CHOICES = [choice for choice in CHOICES if choice not in CLICKS]
+FILE = {"table": ("dataset.path=r.csv", "dataset.columns.timestamp=when")}
 MD5 = {
     "movielens_100k": "0e33842e24a9c977be4e0107933c0723",
     "movielens_1m": "c4d9eecfca2ab87c1945afe126590906",
@@ -38,14 +40,14 @@ def composed(tmp_path):
 
 
 def test_all_data_sets_are_there():
-    assert sorted(["synthetic", "table", *MD5]) == CHOICES
+    assert sorted(["synthetic", "synthetic_ctr", "table", *MD5]) == CHOICES
 
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_a_data_set_composes_into_settings_that_its_module_takes(composed, choice):
-    dataset = composed(f"dataset={choice}")["dataset"]
+    dataset = composed(f"dataset={choice}", *FILE.get(choice, ()))["dataset"]
     assert dataset["name"] == choice
-    settings = MODULES[dataset["kind"]].settings(dataset)
+    settings = read(dataset)
     assert settings.vocabulary == "all"
     assert settings.split.kind == "random"
     assert settings.split.train_fraction == 0.85
@@ -63,7 +65,7 @@ def test_the_default_is_of_the_size_of_movielens_1m(composed):
     assert (dataset["num_users"], dataset["num_items"], dataset["num_ratings"]) == (6040, 3706, 1_000_209)
 
 
-@pytest.mark.parametrize("choice", CHOICES)
+@pytest.mark.parametrize("choice", [choice for choice in CHOICES if choice != "synthetic_ctr"])
 def test_each_field_has_a_slot_for_a_method(composed, choice):
     found = composed(f"dataset={choice}", "embedding@embeddings.item=any")
     assert found["embeddings"] == {"item": {"method": "any"}}
@@ -71,12 +73,13 @@ def test_each_field_has_a_slot_for_a_method(composed, choice):
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_splits_and_vocabularies_are_set_alike_everywhere(composed, choice):
-    split = ("kind=time", "train_fraction=0.7", "last_n=2", "seed=3", "validation_fraction=0.1")
+    kind = "random" if choice == "synthetic_ctr" else "time"  # which has no timestamps
+    split = (f"kind={kind}", "train_fraction=0.7", "last_n=2", "seed=3", "validation_fraction=0.1")
     overrides = [f"dataset.split.{setting}" for setting in split]
-    dataset = composed(f"dataset={choice}", "dataset.vocabulary=train", *overrides)["dataset"]
-    settings = MODULES[dataset["kind"]].settings(dataset)
+    given = ["dataset.vocabulary=train", *overrides, *FILE.get(choice, ())]
+    settings = read(composed(f"dataset={choice}", *given)["dataset"])
     assert settings.vocabulary == "train"
-    assert list(vars(settings.split).values()) == ["time", 0.7, 2, 3, 0.1]
+    assert list(vars(settings.split).values()) == [kind, 0.7, 2, 3, 0.1]
 
 
 @pytest.mark.parametrize("path", sorted((CONF / "dataset").rglob("*.yaml")), ids=lambda path: path.name)

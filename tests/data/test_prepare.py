@@ -5,37 +5,46 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import bench.data
-from bench.data import Rows, Source
-from bench.data.common import Common, settings_of
+from bench.config.typed import build
+from bench.data import Rows, Source, files, sums, synthetic
+from bench.data.base import DataSettings
 from bench.data.files import content_digest, replace
-from bench.data.prepare import check, number, prepared
+from bench.data.interactions import Encoded
+from bench.data.numbering import number
+from bench.data.prepare import prepared
+from bench.data.sums import checksum
+from bench.data.writing import check
 from bench.errors import RequestError
 
 SMALL = {"num_users": 30, "num_items": 20, "num_ratings": 200}
 ROOT = Path(__file__).parents[2]
 
 
-def fixed(rows, **changes):
-    """Settings whose source is ``rows``."""
+class Fixed:
+    """A source of ``rows`` that counts how often it is read."""
 
-    class Fixed(Common):
-        reads = 0
+    def __init__(self, rows, **changes):
+        self.reads = 0
+        split = {"kind": "time", "train_fraction": 0.6, "last_n": 1, "seed": 0, "validation_fraction": 0.0}
+        values = {"name": "n", "kind": "k", "vocabulary": "all", "split": split, **changes}
+        self.settings = build(DataSettings, values)
+        self.source = Source({"rows": "fixed"}, lambda: self.read(rows))
 
-        def source(self, data_dir):
-            def read():
-                Fixed.reads += 1
-                return rows
+    def read(self, rows):
+        self.reads += 1
+        return rows
 
-            return Source({"rows": "fixed"}, read)
-
-    split = {"kind": "time", "train_fraction": 0.6, "last_n": 1, "seed": 0, "validation_fraction": 0.0}
-    return settings_of(Fixed, {"name": "n", "kind": "k", "vocabulary": "all", "split": split, **changes})
+    def prepared(self, folder):
+        return prepared(self.settings, self.source, folder)
 
 
 def three_fields():
@@ -48,22 +57,66 @@ def three_fields():
     return Rows("here", ids, np.array([1, 2, 4, 5, 6], np.float32), np.arange(5), dense)
 
 
+def numbered(blocks, trains=None, **how):
+    """The numbers of all ids in blocks of integers, the sizes and the ids by number."""
+    encoded = [Encoded.of(np.array(block)) for block in blocks]
+    trains = (
+        [np.arange(len(block)) for block in blocks] if trains is None else [np.flatnonzero(t) for t in trains]
+    )
+    found = number([own.values for own in encoded], lambda n: encoded[n].codes, trains, **how)
+    numbers = [found.tables[n][own.codes].tolist() for n, own in enumerate(encoded)]
+    return numbers, found.counts.tolist(), found.known.to_pylist()
+
+
 def test_vocabulary_of_all_rows_in_order_of_appearance():
-    codes, size = number(np.array([9, 4, 9, 7]))
-    assert codes.tolist() == [0, 1, 0, 2]
-    assert size == 3
+    assert numbered([[9, 4, 9, 7]]) == ([[0, 1, 0, 2]], [2, 1, 1], [9, 4, 7])
+    assert numbered([[9, 4], [], [9, 7]]) == ([[0, 1], [], [0, 2]], [2, 1, 1], [9, 4, 7])
+    assert numbered([[9, 4, 9, 7]], [[0, 1, 1, 0]]) == ([[0, 1, 0, 2]], [1, 1, 0], [9, 4, 7])
 
 
 def test_vocabulary_of_training_rows_has_one_id_for_the_rest():
-    ids = np.array([9, 4, 9, 7, 5, 4])
-    codes, size = number(ids, np.array([False, True, False, True, False, True]))
-    assert codes.tolist() == [0, 1, 0, 2, 0, 1]
-    assert size == 3
-    assert codes.dtype == np.int32
+    train = [False, True, False, True, False, True]
+    found = numbered([[9, 4, 9, 7, 5, 4]], [train], only_train=True)
+    assert found == ([[0, 1, 0, 2, 0, 1]], [0, 2, 1], [4, 7])
+    found = numbered([[9, 4, 9], [7, 5, 4]], [train[:3], train[3:]], only_train=True)
+    assert found == ([[0, 1, 0], [2, 0, 1]], [0, 2, 1], [4, 7])
+
+
+def test_rare_ids_are_among_the_rest():
+    train = [True, True, True, True, True, True, False]
+    found = numbered([[9, 4, 9, 7, 5, 4, 7]], [train], only_train=True, min_count=2)
+    assert found == ([[1, 2, 1, 0, 0, 2, 0]], [2, 2, 2], [9, 4])
+
+
+def test_declared_ids_are_their_own_numbers():
+    assert numbered([[3, 0], [3]], declared=5) == ([[3, 0], [3]], [1, 0, 0, 2, 0], [0, 1, 2, 3, 4])
+
+
+rows_of_blocks = st.lists(
+    st.lists(st.tuples(st.integers(0, 9), st.booleans()), max_size=9), min_size=1, max_size=4
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(rows_of_blocks, st.integers(1, 3))
+def test_blocks_do_not_change_the_numbers(blocks, min_count):
+    together = [row for block in blocks for row in block]
+
+    def of(parts):
+        ids, trains = ([[row[k] for row in part] for part in parts] for k in (0, 1))
+        numbers, *rest = numbered(ids, trains, only_train=True, min_count=min_count)
+        return [one for block in numbers for one in block], *rest
+
+    assert of(blocks) == of([together])
+    counts = Counter(value for value, train in together if train)
+    known = [
+        value for value in dict.fromkeys(v for v, train in together if train) if counts[value] >= min_count
+    ]
+    assert of(blocks)[2] == known
 
 
 def test_every_part_by_hand(tmp_path):
-    data = prepared(fixed(three_fields()), tmp_path)
+    data = Fixed(three_fields()).prepared(tmp_path)
     assert list(data.fields) == ["user", "item", "device"]
     assert [field.size for field in data.fields.values()] == [3, 3, 2]
     assert data.fields["user"].counts.tolist() == [2, 1, 0]
@@ -85,7 +138,7 @@ def test_every_part_by_hand(tmp_path):
 
 
 def test_training_vocabulary_by_hand(tmp_path):
-    data = prepared(fixed(three_fields(), vocabulary="train"), tmp_path)
+    data = Fixed(three_fields(), vocabulary="train").prepared(tmp_path)
     assert [field.size for field in data.fields.values()] == [3, 3, 2]
     assert data.fields["user"].counts.tolist() == [0, 2, 1]
     assert data.train.ids["user"].tolist() == [1, 2, 1]
@@ -117,9 +170,9 @@ def test_counts_are_of_the_rows_that_train_and_not_of_those_that_validate(datase
 
 
 def test_a_second_start_reads_nothing_again(tmp_path):
-    settings = fixed(three_fields())
-    one, two = prepared(settings, tmp_path), prepared(settings, tmp_path)
-    assert type(settings).reads == 1
+    fixed = Fixed(three_fields())
+    one, two = fixed.prepared(tmp_path), fixed.prepared(tmp_path)
+    assert fixed.reads == 1
     assert one.digest == two.digest
     assert np.array_equal(one.train.labels, two.train.labels)
 
@@ -186,25 +239,25 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_damaged_copy_is_made_again(tmp_path, damage, caplog):
-    settings = fixed(three_fields())
-    digest = prepared(settings, tmp_path).digest
+    fixed = Fixed(three_fields())
+    digest = fixed.prepared(tmp_path).digest
     (folder,) = (tmp_path / "prepared").iterdir()
     damage(folder)
-    data = prepared(settings, tmp_path)
-    assert type(settings).reads == 2
+    data = fixed.prepared(tmp_path)
+    assert fixed.reads == 2
     assert data.digest == digest
     assert data.train.labels.tolist() == [1, 2, 4]
     assert "damaged" in caplog.text
-    prepared(settings, tmp_path)
-    assert type(settings).reads == 2
+    fixed.prepared(tmp_path)
+    assert fixed.reads == 2
 
 
 def test_warnings_come_again_with_the_copy(tmp_path, caplog):
     rows = three_fields()
-    settings = fixed(Rows(rows.origin, rows.ids, rows.labels, rows.timestamps, warnings=("three rows went",)))
+    fixed = Fixed(Rows(rows.origin, rows.ids, rows.labels, rows.timestamps, warnings=("three rows went",)))
     for _ in range(2):
         with caplog.at_level(logging.WARNING):
-            prepared(settings, tmp_path)
+            fixed.prepared(tmp_path)
         assert caplog.messages.count("three rows went") == 1
         caplog.clear()
 
@@ -212,13 +265,13 @@ def test_warnings_come_again_with_the_copy(tmp_path, caplog):
 def test_rows_that_teach_nothing_are_refused(tmp_path):
     empty = Rows("x.csv", {"user": np.array([], np.int64)}, np.array([], np.float32))
     with pytest.raises(RequestError, match=r"^x\.csv: no rows"):
-        check(empty)
+        check(empty.origin, empty.labels)
     constant = Rows("x.csv", {"user": np.arange(4)}, np.full(4, 3.5, np.float32), np.arange(4))
     with pytest.raises(RequestError, match=r"x.csv: all 4 rows have the label 3.5"):
-        check(constant)
+        check(constant.origin, constant.labels)
     late = Rows("x.csv", {"user": np.arange(4)}, np.array([2, 2, 2, 5], np.float32), np.arange(4))
     with pytest.raises(RequestError, match=r"all 2 training rows have the label 2"):
-        prepared(fixed(late), tmp_path)
+        Fixed(late).prepared(tmp_path)
 
 
 @pytest.mark.parametrize("below", ["file", "file/deeper"])
@@ -236,7 +289,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(np, "save", full)
     with pytest.raises(RequestError, match=r"data_dir=.* cannot be written \(No space left on device\)"):
-        prepared(fixed(three_fields()), tmp_path)
+        Fixed(three_fields()).prepared(tmp_path)
     assert not list((tmp_path / "prepared").iterdir())
 
 
@@ -281,7 +334,7 @@ def test_a_process_that_is_killed_half_way_leaves_nothing_in_place(dataset, tmp_
     prepared_dir = tmp_path / "data" / "prepared"
     process = start(tmp_path, settings, 0, 30)
     deadline = time.monotonic() + 30
-    while not list(prepared_dir.glob(".*.partial/*.npy")) and time.monotonic() < deadline:
+    while not list(prepared_dir.glob(".*.unfinished/copy/*.npy")) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.kill()
     process.communicate()
@@ -296,11 +349,13 @@ def test_content_is_hashed_again_only_when_a_file_changed(tmp_path, monkeypatch)
     path.write_bytes(b"one")
     old = time.time_ns() - 10**10
     os.utime(path, ns=(old, old))
+    monkeypatch.setattr(files.time, "time_ns", lambda: time.monotonic_ns() + 2**62)  # it has rested
     first = content_digest(path, tmp_path)
+    with monkeypatch.context() as without:
+        without.setattr(files.hashlib, "file_digest", None)
+        assert content_digest(path, tmp_path) == first
     path.write_bytes(b"two")
-    os.utime(path, ns=(old, old))  # unnoticed: same size, same time
-    assert content_digest(path, tmp_path) == first
-    os.utime(path, ns=(old + 1, old + 1))
+    os.utime(path, ns=(old, old))  # the same size and time, but that of the inode cannot be set
     second = content_digest(path, tmp_path)
     assert second != first
     (memo,) = (tmp_path / "prepared" / "digests").iterdir()
@@ -334,7 +389,7 @@ def test_loading_a_copy_imports_nothing_slow(dataset, tmp_path):
 
 @pytest.mark.parametrize("kind", [None, 3, "sinthetic"])
 def test_an_unknown_kind_is_refused(dataset, tmp_path, kind):
-    with pytest.raises(RequestError, match=r"dataset.kind=.*synthetic, movielens, table"):
+    with pytest.raises(RequestError, match=r"dataset.kind=.*synthetic, synthetic_ctr, movielens, table"):
         bench.data.load(dataset("synthetic", kind=kind), tmp_path)
 
 
@@ -357,3 +412,41 @@ def test_a_file_or_folder_takes_another_ones_place(tmp_path):
             assert not b.exists()
             assert a.is_dir() == (new == "folder")
             assert a.is_file() == (new == "file")
+
+
+@pytest.mark.parametrize("verify", [False, True])
+def test_bytes_that_changed_in_a_copy_are_noticed(dataset, tmp_path, caplog, verify):
+    bench.data.load(dataset("synthetic", SMALL), tmp_path)
+    labels = next(tmp_path.glob("prepared/*/evaluation.labels.npy"))
+    before, changed = labels.stat(), np.load(labels)
+    np.save(labels, np.zeros_like(changed))
+    os.utime(labels, ns=(before.st_atime_ns, before.st_mtime_ns))
+    again = bench.data.load(dataset("synthetic", {**SMALL, "verify": verify}), tmp_path)
+    assert "does not have the sum that it was written with" in caplog.text
+    assert again.evaluation.labels.tolist() == changed.tolist()
+
+
+def test_a_copy_is_read_once_and_again_on_request(dataset, tmp_path, monkeypatch):
+    bench.data.load(dataset("synthetic", SMALL), tmp_path)
+    read = []
+    monkeypatch.setattr(sums, "checksum", lambda path: read.append(path) or checksum(path))
+    bench.data.load(dataset("synthetic", SMALL), tmp_path)
+    assert read == []
+    bench.data.load(dataset("synthetic", {**SMALL, "verify": True}), tmp_path)
+    assert len(read) == len(list(tmp_path.glob("prepared/*/*.npy")))
+
+
+def test_ids_are_kept_by_number(dataset, tmp_path):
+    for vocabulary, first in (("all", 0), ("train", 1)):
+        data = bench.data.load(dataset("synthetic", {**SMALL, "vocabulary": vocabulary}), tmp_path)
+        rows = synthetic.source(data_settings(dataset, vocabulary), tmp_path).read()
+        user = data.fields["user"]
+        assert user.values.first == first and len(user.values) == user.size - first
+        assert user.values[0] is None if first else isinstance(user.values[0], int)
+        known = [user.values[number] for number in data.train.ids["user"][:50]]
+        assert set(known) <= set(rows.ids["user"].tolist())
+        assert len(set(known)) == len(set(data.train.ids["user"][:50].tolist()))
+
+
+def data_settings(dataset, vocabulary):
+    return bench.data.read(dataset("synthetic", {**SMALL, "vocabulary": vocabulary}))

@@ -163,6 +163,7 @@ def test_impossible_sizes_are_refused(dataset, tmp_path, changes, says):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_time_and_memory_grow_with_the_rows():
     code = (
         "import time\n"

@@ -10,6 +10,7 @@ import bench.embeddings
 from bench.embeddings import CompressedEmbedding, FullEmbedding, MDEmbedding, QREmbedding, find, names, read
 from bench.embeddings.base import Vocabulary, largest
 from bench.embeddings.layer import embedding_layers
+from bench.embeddings.methods.full import Full
 from bench.errors import RequestError
 
 
@@ -130,6 +131,35 @@ def test_a_model_of_ones_own_trains(jit):
     model.compile(keras.optimizers.SGD(0.5), "mse", jit_compile=jit)
     history = model.fit(ids, labels, epochs=30, batch_size=64, verbose=0).history["loss"]
     assert history[-1] < 0.5 * history[0]
+
+
+class WrongTable(Full):
+    def lookups(self, ids, maps, xp):
+        return {"tabel": ids}
+
+
+class WrongWidth(Full):
+    def combine(self, rows, indices, weights, xp, training):
+        return rows["table"][..., 1:]
+
+
+class SameNames(Full):
+    def weights(self):
+        return self.tables()
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        (WrongTable, r"lookups\(\) gives no rows of the table table; it gives tabel; did you mean tabel\?"),
+        (WrongWidth, r"combine\(\) gives the shape \(3, 3\); its last axis must be embedding_dim=4"),
+        (SameNames, r"tables\(\): two arrays are called table; give each its own name"),
+    ],
+)
+def test_a_method_that_breaks_its_description_is_refused_where_it_is_used(method, words):
+    layer = CompressedEmbedding(method(Vocabulary("item", 5), 4))
+    with pytest.raises(RequestError, match=words):
+        layer(np.arange(3))
 
 
 def test_ids_that_are_no_whole_numbers_are_refused():

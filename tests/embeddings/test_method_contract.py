@@ -1,9 +1,11 @@
 """What every method in conf/embedding must hold. No method is known here by name."""
 
 import json
+import re
 import tracemalloc
 from dataclasses import asdict
 from fractions import Fraction
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -16,6 +18,7 @@ from bench.embeddings import find, names
 from bench.embeddings.base import MAX_IDS, Kind, OverBudget, Progress, Vocabulary
 from bench.embeddings.budget import choose
 from bench.embeddings.layer import CompressedEmbedding
+from bench.embeddings.registry import checked, modules
 from bench.errors import RequestError
 
 every_method = pytest.mark.parametrize("name", names())
@@ -73,8 +76,23 @@ def same(a, b):
     np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-5, atol=1e-6)
 
 
-def test_there_are_methods():
+def test_every_method_has_two_files():
     assert len(names()) >= 3
+    assert modules() == names()
+
+
+def test_every_method_has_a_test_of_its_own_vectors():
+    folder = Path(__file__).parent / "methods"
+    for name in names():
+        file = folder / f"test_{name}_embedding.py"
+        assert file.is_file(), f"{name}: write {file}, with vectors worked out by hand"
+        text = file.read_text(encoding="utf-8")
+        assert "def test_" in text and re.search(rf"methods\.{name} |find\(\"{name}\"\)", text), file
+
+
+@every_method
+def test_its_two_files_say_the_same(name):
+    assert checked(name) is find(name)
 
 
 @every_method
@@ -91,6 +109,7 @@ def test_shapes(name, shape, dtype):
     same(out, in_numpy)
 
 
+@pytest.mark.slow
 @every_method
 def test_equal_results_under_xla_in_a_graph_eagerly_and_in_numpy(name):
     layer = layer_of(name)

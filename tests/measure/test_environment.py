@@ -26,7 +26,7 @@ def test_what_is_said_of_the_machine():
 
 def test_nothing_slow_is_imported():
     code = (
-        "import sys, bench.fingerprint, bench.results, bench.tracking;"
+        "import sys, bench.records.fingerprint, bench.records.result, bench.tracking;"
         "from bench.measure import environment; environment.describe(1);"
         "print([m for m in ('tensorflow', 'keras', 'mlflow', 'pandas', 'sqlalchemy') if m in sys.modules])"
     )

@@ -42,3 +42,13 @@ def test_lookup_is_the_median_after_warm_up():
     taken = lookup_us(lambda: time.sleep(next(left)), repeats=3, warm_up=2)
     assert 2_000 <= taken < 20_000
     assert next(left, None) is None
+
+
+def test_no_call_is_timed_after_the_seconds_that_are_allowed():
+    calls = []
+    lookup_us(lambda: (time.sleep(0.03), calls.append(None)), repeats=1000, warm_up=1, seconds=0.1)
+    assert 2 <= len(calls) <= 6
+
+
+def test_one_call_is_always_timed():
+    assert lookup_us(lambda: time.sleep(0.01), warm_up=0, seconds=0.0) >= 10_000

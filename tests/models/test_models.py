@@ -1,12 +1,17 @@
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from bench import models
+from bench.config.typed import Choice
 from bench.embeddings import FullEmbedding, MDEmbedding, QREmbedding
 from bench.embeddings.layer import embedding_layers
 from bench.errors import RequestError
-from bench.models import build, find, names
+from bench.models import build, find, names, read, vector_dim
+from bench.models.inputs import inputs
 
 every_model = pytest.mark.parametrize("name", names())
 USERS, ITEMS, DIM = 11, 7, 6
@@ -23,11 +28,12 @@ def fields(dim=DIM, users=USERS, items=ITEMS, **more):
 def made(spec, label_range=(1.0, 5.0), dense_dim=0, embeddings=None):
     """A model without zeros among its numbers, and its fields' vectors in NumPy."""
     keras.utils.set_random_seed(0)
-    embeddings = embeddings or fields()
-    model = build(spec, embeddings, label_range, dense_dim)
+    embeddings = embeddings or fields(vector_dim(read(spec), DIM))
+    model = build(read(spec), embeddings, label_range, dense_dim)
     rng = np.random.default_rng(0)
     for variable in model.trainable_variables:
-        variable.assign(rng.normal(size=variable.shape) * 0.7)
+        wide = len(variable.shape) == 2 and variable.shape[0] >= 100  # a sum over so many would be far from 0
+        variable.assign(rng.normal(size=variable.shape) * (0.07 if wide else 0.7))
     return model, {f: layer(IDS[f]).numpy() for f, layer in embeddings.items()}
 
 
@@ -50,9 +56,9 @@ def test_importing_names_and_finding():
     with pytest.raises(RequestError, match="model=inputs"):
         find("inputs")
     with pytest.raises(RequestError, match=r"model\.layers=3: no such setting"):
-        build({"name": "dot", "layers": 3}, fields(), (1, 5))
+        read({"name": "dot", "layers": 3})
     with pytest.raises(RequestError, match=r"model\.dropout=1"):
-        build({"name": "neumf", "dropout": 1}, fields(), (1, 5))
+        read({"name": "neumf", "dropout": 1})
 
 
 @every_model
@@ -100,7 +106,7 @@ def test_dot_by_hand(given, low, high):
 
 def test_parameters_of_the_recipe():
     def trainable(*embeddings):
-        model = build({"name": "dot"}, dict(zip(("user", "item"), embeddings, strict=True)), (1, 5))
+        model = build(read({"name": "dot"}), dict(zip(("user", "item"), embeddings, strict=True)), (1, 5))
         return sum(int(np.prod(v.shape)) for v in model.trainable_variables)
 
     assert trainable(FullEmbedding(6040, 64), FullEmbedding(3706, 64)) == 623_744
@@ -116,8 +122,8 @@ def test_dot_bias_by_hand():
 
 def test_dot_bias_starts_where_dot_does():
     embeddings = fields()
-    dot = build({"name": "dot"}, embeddings, (1, 5))
-    biased = build({"name": "dot_bias"}, embeddings, (1, 5))
+    dot = build(read({"name": "dot"}), embeddings, (1, 5))
+    biased = build(read({"name": "dot_bias"}), embeddings, (1, 5))
     close(biased(IDS), dot(IDS))
     assert len(biased.trainable_variables) == len(dot.trainable_variables) + 3
 
@@ -148,7 +154,7 @@ def test_neumf_with_dense_columns_and_three_fields():
     IDS["day"] = np.array([0, 2, 1, 1], np.int32)
     dense = np.random.default_rng(5).normal(size=(4, 2)).astype(np.float32)
     model, v = made({"name": "neumf", "hidden_units": [4, 3]}, dense_dim=2, embeddings=embeddings)
-    close(model({**IDS, "dense": dense}), neumf_by_hand(model, list(v.values()), dense))
+    close(model({**IDS, "dense_columns": dense}), neumf_by_hand(model, list(v.values()), dense))
     assert len(embedding_layers(model)) == 3
     del IDS["day"]
 
@@ -164,12 +170,60 @@ def test_data_that_a_model_cannot_take():
     one = {"user": FullEmbedding(3, DIM)}
     for name in ("dot", "dot_bias"):
         with pytest.raises(RequestError, match=rf"model={name} .*3 \(user, item, day\).*neumf"):
-            build({"name": name}, three, (1, 5))
+            build(read({"name": name}), three, (1, 5))
         with pytest.raises(RequestError, match=rf"model={name} .* 2; give model=neumf"):
-            build({"name": name}, fields(), (1, 5), dense_dim=2)
+            build(read({"name": name}), fields(), (1, 5), dense_dim=2)
     with pytest.raises(RequestError, match=r"model=neumf .* 1"):
-        build({"name": "neumf"}, one, (1, 5))
+        build(read({"name": "neumf"}), one, (1, 5))
     with pytest.raises(RequestError, match="embedding_dim=1"):
-        build({"name": "neumf"}, fields(1), (1, 5))
-    with pytest.raises(RequestError, match="cannot be called dense"):
-        build({"name": "neumf"}, {"dense": one["user"], "user": one["user"]}, (1, 5))
+        build(read({"name": "neumf"}), fields(1), (1, 5))
+    with pytest.raises(RequestError, match="cannot be called dense_columns"):
+        build(read({"name": "neumf"}), {"dense_columns": one["user"], "user": one["user"]}, (1, 5))
+
+
+def test_a_model_of_ones_own_may_have_a_layer_that_keras_calls_dense():
+    keras.backend.clear_session()
+    given = inputs(["user"], 2)
+    layer = keras.layers.Dense(1)
+    assert layer.name == "dense"
+    model = keras.Model(given, layer(given["dense_columns"]))
+    assert set(model.input) == {"user", "dense_columns"}
+
+
+def test_a_field_that_is_called_as_a_layer_is_refused_with_what_helps():
+    embeddings = {**fields(), "score": FullEmbedding(3, DIM, name="score_embedding")}
+    with pytest.raises(
+        RequestError,
+        match=r"model=neumf: a layer is called score, as a field is; .*dataset\.columns\.NAME=score",
+    ):
+        made({"name": "neumf"}, embeddings=embeddings)
+
+
+@pytest.mark.parametrize(("change", "says"), [
+    (lambda model: None, "build returned NoneType; return a keras.Model"),
+    (lambda model: model.output, "build returned KerasTensor; return a keras.Model"),
+    (lambda model: keras.Model(model.inputs, model.output[:, None]), r"has the shape \(None, 1\); it must be"),
+    (lambda model: keras.Model(model.inputs, [model.output]), r"has the type list; it must be \(batch,\)"),
+])  # fmt: skip
+def test_a_model_of_another_kind_is_refused_with_its_file(change, says, monkeypatch):
+    dot = find("dot")
+    changed = SimpleNamespace(__name__="bench.models.own", build=lambda *given: change(dot.build(*given)))
+    monkeypatch.setattr(models, "find", lambda name: changed)
+    with pytest.raises(RequestError, match=f"^bench/models/own.py: .*{says}"):
+        build(Choice("own", dot.Settings()), fields(), (1, 5))
+
+
+def test_bias_by_hand():
+    model, v = made({"name": "bias"})
+    score = v["user"].sum(axis=1) + v["item"].sum(axis=1) + weights(model, "bias")[0]
+    close(model(IDS), 5 * sigmoid(score))
+
+
+def test_bias_takes_any_fields_and_reads_no_dense_columns():
+    embeddings = {name: FullEmbedding(5, 1, field=name, name=f"{name}_vectors") for name in ("a", "b", "c")}
+    model = build(read({"name": "bias"}), embeddings, (1.0, 5.0), dense_dim=2)
+    ids = {name: np.array([0, 4, 2], np.int32) for name in embeddings}
+    found = [np.asarray(model({**ids, "dense_columns": np.full((3, 2), x, np.float32)})) for x in (0, 9)]
+    close(*found)
+    score = sum(layer(ids[name]).numpy()[:, 0] for name, layer in embeddings.items())
+    close(found[0], 5 * sigmoid(score))

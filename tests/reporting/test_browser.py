@@ -5,15 +5,15 @@ Pictures of what was seen stay in the folder that BENCH_SCREENSHOTS names (``out
 
 from __future__ import annotations
 
-import copy
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from made import made, sixty
+from made import made, side_by_side, sixty
 
 from bench.reporting import contents, files
 
@@ -25,7 +25,9 @@ ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--no-first-run",
 ]  # fmt: skip
-MARKS = "figure[data-plot=memory-error] .mark-symbol.role-mark path"
+MARKS = "figure[data-plot=memory-error] .points_marks path"
+RINGS = "figure[data-plot=memory-error] .front_marks path"
+NAMES = "figure[data-plot=memory-error] .mark-text.labels text"
 
 
 @pytest.fixture(scope="module")
@@ -97,15 +99,15 @@ def test_all_is_drawn(opened: Page) -> None:
         opened.page.locator("figure[data-drawn] svg").count() == opened.page.locator("figure").count() == 12
     )
     assert opened.marks() == 13 and len(opened.shown()) == 13
-    # above the fold: what to choose, the front, the table
-    for part in ("#set-1 .choice", "#set-1 figure[data-plot=memory-error] svg", "#set-1 table"):
+    # above the fold: what to choose, the front, the legend
+    for part in ("#set-1 .choice", "#set-1 figure[data-plot=memory-error] svg", "#set-1 .legend"):
         box = opened.page.locator(part).first.bounding_box()
-        assert box["y"] < 500 and box["width"] > 300
+        assert box["y"] < 500 and box["width"] >= 300
 
 
 def test_filters(opened: Page) -> None:
-    opened.page.uncheck("input[value=qr_md]")
-    opened.page.uncheck("input[value=qr]")
+    opened.page.uncheck("#set-1 .legend input[value=qr_md]")
+    opened.page.uncheck("#set-1 .legend input[value=qr]")
     opened.page.wait_for_timeout(300)
     assert all(name.startswith(("full", "md")) for name in opened.shown()) and len(opened.shown()) == 7
     assert opened.marks() == 7
@@ -122,6 +124,45 @@ def test_filters(opened: Page) -> None:
     opened.page.click("button[type=reset]")
     opened.page.wait_for_timeout(300)
     assert len(opened.shown()) == 13 and opened.marks() == 13
+
+
+def test_the_chart_by_popularity_shows_the_field_that_is_chosen(browser: Any, tmp_path: Path) -> None:
+    runs = [
+        one.with_(
+            val_mae_by_field={
+                "user": [0.9] * 10,
+                "item": one.val_mae_by_decile,
+                "city": [0.5, *[None] * 8, 0.6],
+            }
+        )
+        for one in (made("full"), made("qr", 0, 0.75, 0.2))
+    ]
+    opened = Page(browser, files.write(files.files(contents.build(runs), "e"), tmp_path))
+    figure = opened.page.locator("figure[data-plot=popularity]")
+    seen = [figure.locator("svg .mark-line path").last.get_attribute("d")]
+    for field in ("user", "city", "item"):
+        figure.locator("select.field").select_option(field)
+        opened.page.wait_for_timeout(300)
+        opened.picture(f"popularity-{field}")
+        seen.append(figure.locator("svg .mark-line path").last.get_attribute("d"))
+    assert len(set(seen)) == 3 and seen[0] == seen[3] and opened.wrong == []
+    opened.page.close()
+
+
+def test_the_legend_is_the_filter_by_keyboard_too(opened: Page) -> None:
+    legend = opened.page.locator("#set-1 .legend")
+    family = legend.locator("input[name=family][value='by popularity']")
+    family.focus()
+    opened.page.keyboard.press("Space")
+    opened.page.wait_for_timeout(300)
+    assert not any(name.startswith("md") for name in opened.shown()) and opened.marks() == 9
+    # a method that is hidden is hidden in every section
+    assert opened.shown("#set-2") == ["full"]
+    assert not opened.page.locator("#set-2 .legend input[value=md]").is_checked()
+    opened.page.keyboard.press("Tab")  # to the family's first method
+    opened.page.keyboard.press("Space")
+    opened.page.wait_for_timeout(300)
+    assert opened.marks() == 13 and family.is_checked()
 
 
 def test_hovering_shows_the_command(opened: Page) -> None:
@@ -141,6 +182,46 @@ def test_a_click_keeps_the_command(opened: Page) -> None:
     assert opened.page.locator("#set-1 tr.picked").count() == 1
 
 
+WORSE = 17
+
+OVERLAPS = """(selector) => {
+  const boxes = [...document.querySelectorAll(selector)]
+    .filter((text) => text.textContent && text.getAttribute("opacity") !== "0")
+    .map((text) => text.getBoundingClientRect());
+  const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+  return boxes.flatMap((a, i) => boxes.slice(i + 1).filter((b) => meet(a, b))).length;
+}"""
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """27 methods at four budgets; some groups are worse than the best constant."""
+    found = contents.build(side_by_side())
+    assert sum(entry.worse for entry in found.entries) == WORSE
+    return files.write(files.files(found, "e"), tmp_path_factory.mktemp("crowded"))
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_27_methods_stay_readable(browser: Any, crowded: Path, width: int) -> None:
+    page = Page(browser, crowded, width, 900)
+    page.picture(f"crowded-{width}", full_page=True)
+    drawn = page.page.locator(f"#set-1 {MARKS}").count()
+    assert drawn == 86 - WORSE
+    named = [text for text in page.page.locator(f"#set-1 {NAMES}").all_text_contents() if text]
+    assert len(named) == page.page.locator(f"#set-1 {RINGS}").count() > 5
+    assert page.page.evaluate(OVERLAPS, f"#set-1 {NAMES}") == 0
+    axis = "#set-1 figure[data-plot=memory-error] .role-axis-label text"
+    assert page.page.evaluate(OVERLAPS, axis) == 0
+    # what is not drawn is listed at the edge, and a click on it shows its command
+    listed = page.page.locator("#set-1 .beyond button")
+    assert listed.count() == WORSE
+    listed.first.click()
+    assert "strategy=prune" in page.page.locator("#set-1 .picked[role=status] code").inner_text()
+    page.page.uncheck("#set-1 .legend input[value=prune]")
+    assert page.page.locator("#set-1 .beyond button:visible").count() == WORSE - 4
+    assert page.wrong == []
+
+
 def test_phone(browser: Any, report: Path) -> None:
     page = Page(browser, report, 390, 844)
     assert page.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -149,6 +230,11 @@ def test_phone(browser: Any, report: Path) -> None:
         "svg.getBoundingClientRect().right > svg.closest('.chart').getBoundingClientRect().right + 1).length"
     )
     assert cut == 0
+    outside = page.page.evaluate(
+        "[...document.querySelectorAll('.chart svg text')].filter((text) => "
+        "text.getBoundingClientRect().right > innerWidth || text.getBoundingClientRect().left < 0).length"
+    )
+    assert outside == 0
     page.picture("phone", full_page=True)
     assert page.wrong == []
 
@@ -165,11 +251,16 @@ def test_a_thousand_runs(browser: Any, tmp_path: Path, capsys: pytest.CaptureFix
     base = sixty()
     runs = list(base)
     for number in range(len(base), 1000):
-        run = copy.deepcopy(base[number % len(base)])
-        run["embeddings"]["user"]["size"] = number // 5
-        run["settings"]["embedding_dim"] = 64 + number // 5
-        run["fingerprint"] += str(number)
-        runs.append({**run, "embedding_bytes": run["embedding_bytes"] + 1000 * number})
+        run = base[number % len(base)]
+        used = {"user": {**(run.embeddings or {})["user"], "size": number // 5}}
+        more = {
+            "fingerprint": f"{run.fingerprint} {number}",
+            "settings": {**(run.settings or {}), "embedding_dim": 64 + number // 5},
+        }
+        nbytes = (run.embedding_bytes or 0) + 1000 * number
+        runs.append(
+            replace(run, embeddings={**(run.embeddings or {}), **used}, embedding_bytes=nbytes, **more)
+        )
     path = files.write(files.files(contents.build(runs), "e"), tmp_path)
     start = time.monotonic()
     page = Page(browser, path)

@@ -28,7 +28,7 @@ def report() -> Report:
 @pytest.fixture(scope="module")
 def html(report: Report) -> str:
     specs = {section.key: plots.specifications(section) for section in report.sections}
-    return page.page(report, specs, LIBRARIES, "my <experiment>", {"memory-error.png"})
+    return page.page(report, "my <experiment>", page.Drawn(specs, LIBRARIES, frozenset({"memory-error.png"})))
 
 
 class Parser(HTMLParser):
@@ -71,7 +71,7 @@ def test_page_loads_nothing(html: str) -> None:
 def test_page_has_a_row_a_group_and_every_plot(html: str, report: Report) -> None:
     found = parsed(html)
     assert found.rows == 12
-    assert found.figures == list(plots.PLOTS)
+    assert found.figures == list(plots.CHARTS)
     assert "memory-error.png" in found.links and "memory-error.svg" not in found.links
     assert report.sections[0].sentences[0] in html
     assert html.count(LIBRARIES) == 1
@@ -88,7 +88,7 @@ def test_page_escapes_what_runs_say(html: str) -> None:
 
 def test_page_without_a_finished_run() -> None:
     found = contents.build([made(mae=None, status="failed", error="why", embeddings=None)])
-    html = page.page(found, {}, "", "e", set())
+    html = page.page(found, "e", page.Drawn({}, ""))
     assert "No run here has finished" in html and "1 failed: full, seed 0: why" in html
     assert parsed(html).figures == [] and "vegaEmbed" not in html
 
@@ -97,7 +97,7 @@ def test_page_without_a_finished_run() -> None:
 def test_all_files(report: Report, tmp_path: Path) -> None:
     made_files = files.files(report, "e")
     assert list(made_files)[-1] == "index.html"
-    for name in plots.PLOTS:
+    for name in plots.CHARTS:
         assert made_files[f"{name}.png"].startswith(b"\x89PNG\r\n")
         assert b"<svg" in made_files[f"{name}.svg"][:200]
     html = made_files["index.html"].decode()

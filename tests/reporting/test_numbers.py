@@ -11,28 +11,29 @@ import pytest
 from made import sixty
 from scipy import stats
 
+from bench.records.result import Result
 from bench.reporting import contents
 from bench.tradeoff.statistics import RESAMPLES, hypervolume, interval, knee, pareto
 
 
 @pytest.fixture(scope="module")
-def runs() -> list[dict[str, Any]]:
+def runs() -> list[Result]:
     return sixty()
 
 
 @pytest.fixture(scope="module")
-def groups(runs: list[dict[str, Any]]) -> dict[tuple[str, int], dict[str, Any]]:
+def groups(runs: list[Result]) -> dict[tuple[str, int], dict[str, Any]]:
     report = contents.build(runs)
     assert len(report.sections) == 1 and report.runs == 60
     return {
-        (group["strategy"], round(group["embedding_bytes"])): group for group in report.sections[0].groups
+        (group["strategy"], round(group["embedding_bytes"])): group for group in report.values()["groups"]
     }
 
 
-def by_group(runs: list[dict[str, Any]], key: str) -> dict[tuple[str, int], list[float]]:
+def by_group(runs: list[Result], key: str) -> dict[tuple[str, int], list[float]]:
     out = defaultdict(list)
-    for run in sorted(runs, key=lambda run: run["seed"]):
-        out[run["strategy"], run["embedding_bytes"]].append(run[key])
+    for run in sorted(runs, key=lambda run: run.seed or 0):
+        out[str(run.strategy), run.embedding_bytes or 0].append(run.metric(key) or 0.0)
     return out
 
 
@@ -80,7 +81,7 @@ def test_front(runs: Any, groups: Any) -> None:
 def test_bootstrap(runs: Any) -> None:
     report = contents.build(runs, "bootstrap")
     values = by_group(runs, "val_mae")
-    for group in report.sections[0].groups:
+    for group in report.values()["groups"]:
         numbers = values[group["strategy"], round(group["embedding_bytes"])]
         expected = stats.bootstrap(
             (numbers,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(0)

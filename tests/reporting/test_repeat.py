@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 import pytest
 
-from bench.config import compose
-from bench.fingerprint import deciding
-from bench.reporting.repeat import command, overrides, text
+from bench.config import compose, loader
+from bench.records.fingerprint import deciding
+from bench.reporting.repeat import command, has_sizes, other_sizes, overrides
 
 ASKED = [
     [],
@@ -27,6 +28,37 @@ ASKED = [
         "training.early_stopping.patience=2",
     ],
     ["experiment=recipe_memory_efficient"],
+    [
+        "dataset=synthetic_ctr",
+        "model=neumf",
+        "strategy=hash",
+        "budget=12MB",
+        "dataset.exponents=[1.5,1]",
+        "dataset.sizes=[30,20]",
+        "dataset.num_interactions=1",
+    ],
+    ["dataset=criteo", "model=neumf", "dataset.split.kind=seven_parts", "training.shuffle=blocks"],
+    [
+        "dataset=table",
+        "dataset.path=r.csv",
+        "dataset.fields=[a,b,c]",
+        "dataset.label=y",
+        "model=neumf",
+        "dataset.dense=[d]",
+        "dataset.transforms.d=log1p",
+        "dataset.timestamp=t",
+    ],
+    [
+        "dataset=table",
+        "dataset.path=r.csv",
+        "dataset.fields=[a,b,c]",
+        "dataset.label=y",
+        "model=neumf",
+        "strategy=qr",
+        "embedding@embeddings.b=md",
+        "embeddings.b.block_dims=[64,32]",
+        "embeddings.b.block_splits=[9]",
+    ],
     ["embedding_dim=32", "save_weights=true", "training.threads=3", "tracking.experiment=x"],
 ]
 
@@ -62,12 +94,48 @@ def test_settings_that_are_gone(changed: dict[str, object]) -> None:
     assert overrides({**compose([]).values, **changed}) is None
 
 
-@pytest.mark.parametrize(
-    "value", ["a b", "it's", "1e3", "true", "a,b", "a=b", "a\\b", "a\\", "a\\'b", "", "x", [1, "a b"], None]
-)
-def test_texts_are_read_back(value: object) -> None:
-    from hydra.core.override_parser.overrides_parser import OverridesParser
+OWN = """
+defaults: [table, _self_]
+name: books
+path: books.csv
+fields: [reader, book, city]
+label: stars
+"""
 
-    parsed = OverridesParser.create().parse_override(f"a={text(value)}").value()
-    read = [getattr(item, "text", item) for item in parsed] if isinstance(parsed, list) else parsed
-    assert getattr(read, "text", read) == value
+
+def test_own_settings_files_are_part_of_the_command(tmp_path: Path) -> None:
+    (tmp_path / "my conf" / "dataset").mkdir(parents=True)
+    (tmp_path / "my conf" / "dataset" / "books.yaml").write_text(OWN)
+    dirs = (str(tmp_path / "my conf"),)
+    asked = ["dataset=books", "model=neumf", "strategy=qr", "num_buckets=9", "embedding@embeddings.city=full"]
+    settings = compose(asked, loader(dirs)).values
+    assert command(settings, [0]) is None
+    found = command(settings, [0, 1], config_dirs=dirs)
+    assert found is not None
+    _, _, bench, option, folder, *words = shlex.split(found)
+    assert (bench, option, folder, words[0]) == ("bench.run", "--config-dir", *dirs, "-m")
+    again = compose([word for word in words[1:] if not word.startswith("seed=")], loader(dirs)).values
+    assert deciding(again) == deciding(settings)
+    assert "--config-dir" not in str(command(compose(["strategy=qr"]).values, [0], config_dirs=dirs))
+
+
+def test_other_sizes_open_what_a_budget_decides() -> None:
+    def sized(*asked: str, seeds: tuple[int, ...] = (0, 1)) -> str | None:
+        return other_sizes(compose(asked).values, seeds, [0.2, 0.15])
+
+    start = "python -m bench.run -m strategy="
+    assert sized("strategy=qr", "num_buckets=120") == f"{start}qr budget=0.2,0.15 seed=0,1"
+    assert sized("strategy=qr", "num_buckets=120", "combine=sum") == (
+        f"{start}qr combine=sum budget=0.2,0.15 seed=0,1"
+    )
+    assert sized("strategy=qr", "num_partitions=3", "budget=0.1") == (
+        f"{start}qr num_partitions=3 budget=0.2,0.15 seed=0,1"
+    )
+    assert sized("strategy=md", "block_dims=[64,32,8]", seeds=(0,)) == f"{start}md budget=0.2,0.15"
+    assert other_sizes({}, [0], [0.1]) is None
+
+
+def test_methods_of_one_size() -> None:
+    assert [name for name in ("qr", "md", "pq", "dhe", "int8", "ptq_int4", "full", "gone") if has_sizes(name)] == [
+        "qr", "md", "pq", "dhe",
+    ]  # fmt: skip

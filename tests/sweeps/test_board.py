@@ -2,11 +2,14 @@ import io
 
 from rich.console import Console
 
-from bench.jobs import Outcome
+from bench.records.result import Result, Status
 from bench.sweeps.board import SweepBoard
+from bench.sweeps.jobs import Outcome
 
 JOBS = [("strategy=qr", "seed=0", "training.epochs=1"), ("strategy=qr", "seed=1", "training.epochs=1")]
-RESULT = {"val_mae": 0.73412, "embedding_bytes": 299_008, "step_time_ms": 0.1512}
+RESULT = Result.of(
+    Status.FINISHED, task="rating", val_mae=0.73412, embedding_bytes=299_008, step_time_ms=0.1512
+)
 
 
 def board(**arguments):
@@ -43,7 +46,19 @@ def test_jobs_that_were_not_known_before():
     shown = SweepBoard(console=Console(file=text, highlight=False))
     with shown:
         shown.ended(7, Outcome("refused", ("budget=0.1",), message="why", exit_code=2))
-        shown.ended(8, Outcome("finished", ("budget=0.5",), {**RESULT, "total_s": 61.3}))
+        shown.ended(8, Outcome("finished", ("budget=0.5",), RESULT.with_(total_s=61.3)))
     refused, finished = text.getvalue().splitlines()
     assert refused == "run 7  refused   budget=0.1  why"
     assert finished.endswith("0.151 ms a step  61.3 s")
+
+
+def test_a_search_shows_the_error_that_it_minimizes():
+    text = io.StringIO()
+    shown = SweepBoard(console=Console(file=text, highlight=False))
+    shown.validating = True
+    with shown:
+        shown.ended(0, Outcome("finished", ("num_buckets=80",), RESULT.with_(validation_mae=0.8111)))
+        shown.ended(1, Outcome("finished", ("num_buckets=90",), RESULT))
+    first, second = text.getvalue().splitlines()
+    assert "validation MAE 0.8111  292 KiB" in first and "val MAE" not in first
+    assert "MAE" not in second

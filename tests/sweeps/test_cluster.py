@@ -22,7 +22,7 @@ def test_slurm_needs_its_commands(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_other_launchers_are_left_alone() -> None:
-    for launcher in ("basic", "joblib"):
+    for launcher in ("basic", "workers"):
         cluster.check(launcher, sweep=False)
         with cluster.lost_jobs_listed(launcher):
             pass

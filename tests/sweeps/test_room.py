@@ -37,14 +37,3 @@ def test_refused_with_the_sum():
 def test_numbers_that_mean_nothing(n_jobs):
     with pytest.raises(RequestError, match=f"n_jobs={n_jobs}: give 1 or more, or -1"):
         room.workers(n_jobs, [GB], cores=2, free=GB)
-
-
-def test_a_container_has_less(tmp_path):
-    whole = room.free_bytes(tmp_path)
-    assert whole > 0
-    (tmp_path / "memory.max").write_text("1000000\n")
-    (tmp_path / "memory.current").write_text("700000\n")
-    (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 200000\n")
-    assert room.free_bytes(tmp_path) == 500_000
-    (tmp_path / "memory.max").write_text("max\n")
-    assert room.free_bytes(tmp_path) > 1_000_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,16 +12,17 @@ from typing import Any
 import optuna
 import pytest
 from commands import Commands, Done, client_of, error_line, logged_runs, result_in
+from commands import run_here as main
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from bench.command import main
 from bench.config import Settings
 from bench.errors import RequestError
-from bench.jobs import Outcome
+from bench.records.result import Result, Status
 from bench.sweeps import search, space
+from bench.sweeps.jobs import Outcome
 
 SEARCH = ("-m", "hydra/sweeper=optuna", "strategy=qr", "training.epochs=1")
 VALIDATION = "dataset.split.validation_fraction=0.1"
@@ -81,16 +82,16 @@ class Task:
         self.seen: list[int] = []
         self.fails = fails
 
-    def __call__(self, settings: Settings, output_dir: Path) -> Mapping[str, Any]:
+    def __call__(self, settings: Settings, output_dir: Path) -> Result:
         buckets = settings.method("user")[1].num_buckets
         self.seen.append(buckets)
         if self.fails(buckets):
             raise RequestError(f"num_buckets={buckets}: refused")
         error = 1 / buckets if buckets % 3 else float("nan") if buckets % 2 else 0.5
-        return {
-            "status": "finished", "run_id": f"r{buckets}", "fingerprint": f"f{buckets}", "val_mae": 0.25,
-            "embedding_bytes": buckets * 256, "validation_mae": error,
-        }  # fmt: skip
+        return Result.of(
+            Status.FINISHED, run_id=f"r{buckets}", fingerprint=f"f{buckets}", val_mae=0.25,
+            embedding_bytes=buckets * 256, validation_mae=error,
+        )  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -239,6 +240,23 @@ def test_study_of_another_search_is_refused() -> None:
         search.opened(settings(), "s", "other")
 
 
+@pytest.mark.parametrize(("given", "meant"), [("~/s.db", "home/s.db"), ("a b/s.db", "a b/s.db")])
+def test_storage_is_found_at_home_and_from_where_the_command_began(
+    monkeypatch: pytest.MonkeyPatch, given: str, meant: str
+) -> None:
+    here = Path.cwd()
+    monkeypatch.setenv("HOME", str(here / "home"))
+    own = {
+        **vars(settings(storage=f"sqlite:///{given}")),
+        "_target_": "hydra_plugins.bench_searches.OptunaSweeper",
+        "params": {},
+    }
+    read = space.read(OmegaConf.create({"hydra": {"sweeper": own}}))
+    assert read.storage == f"sqlite:///{here / meant}"
+    search.opened(read, "s", "one")
+    assert (here / meant).is_file()
+
+
 def test_storage_that_is_none_is_refused() -> None:
     Path("study.db").write_text("no database, though it has some length" * 100)
     with pytest.raises(RequestError, match=r"hydra\.sweeper\.storage=sqlite:///study\.db: cannot be opened"):
@@ -247,12 +265,12 @@ def test_storage_that_is_none_is_refused() -> None:
 
 def test_skipped_counts_and_a_number_that_is_none_does_not() -> None:
     study = search.opened(settings(), "s", "one")
-    numbers = {"embedding_bytes": 10, "validation_mae": 0.5}
+    numbers = Result.of(Status.SKIPPED, embedding_bytes=10, validation_mae=0.5)
     for status, result in [
         ("skipped", numbers),
-        ("finished", {**numbers, "validation_mae": None}),
-        ("finished", {**numbers, "validation_mae": float("nan")}),
-        ("refused", {}),
+        ("finished", numbers.with_(validation_mae=None)),
+        ("finished", numbers.with_(validation_mae=float("nan"))),
+        ("refused", None),
     ]:
         search.tell(study, search.ask(study, settings(), [dimension(BUCKETS)]), Outcome(status, (), result))
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "FAIL", "FAIL", "FAIL"]
@@ -268,7 +286,7 @@ def test_front_has_equal_settings_once_and_nothing_that_is_beaten() -> None:
     assert [trial.params["x"] for trial in search.front(trials)] == [5, 1, 4]
 
 
-SMALL_SEARCH = (*SEARCH, VALIDATION, "num_buckets=range(20,290)", "hydra.sweeper.n_trials=6")
+SMALL_SEARCH = (*SEARCH, VALIDATION, "num_buckets=range(20,190)", "hydra.sweeper.n_trials=6")
 
 
 @pytest.fixture(scope="module")
@@ -317,18 +335,20 @@ def test_same_command_trains_nothing(searched: Done) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "beside", [(), ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweeper.n_jobs=2")]
+    "beside", [(), ("hydra/launcher=workers", "hydra.launcher.n_jobs=2", "hydra.sweeper.n_jobs=2")]
 )
 def test_kill_then_the_same_command(commands: Commands, beside: tuple[str, ...]) -> None:
     sweep = (*SMALL_SEARCH, "training.epochs=40", *beside)
     sweep = tuple(word for word in sweep if word != "training.epochs=1")
     running = commands.start_small(*sweep)
     try:
-        running.until(lambda: len(list(commands.cwd.glob("outputs/*/*/*/result.json"))) >= 2)
+        running.until(lambda: len(list(commands.cwd.glob("outputs/2*/*/*/result.json"))) >= 2)
     finally:
         running.kill()
     done = commands.small(*sweep)
     assert done.code == 0, done.err
+    # a record that a kill has kept from MLflow is sent
+    assert commands.start(module="bench.track").wait().code == 0
     found = states(commands.cwd)
     assert found.count("COMPLETE") == 6 and set(found) <= {"COMPLETE", "FAIL"}
     runs = logged_runs(client_of(done.cwd))

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bench.sweeps.workers import START_METHOD, Worker, prepare
+from bench.errors import BenchError
+from bench.sweeps.workers import START_METHOD, Died, Worker, prepare
+
+ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.slow
 
@@ -22,37 +29,97 @@ def team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Worke
     prepare()
     monkeypatch.delenv("BENCH_TEST_ONLY_BEFORE")
     workers = [
-        Worker(tmp_path / "workers.log", {**os.environ, "BENCH_TEST": str(number)}) for number in range(2)
+        Worker(tmp_path / "workers.log", {**os.environ, "BENCH_TEST": str(number), "TMPDIR": str(tmp_path)})
+        for number in range(2)
     ]
     yield workers
     for worker in workers:
         worker.close()
+    for worker in workers:
+        worker.wait()
+        assert worker.process.exitcode in (0, -signal.SIGKILL)
 
 
-def has_imported(worker: Worker, package: str) -> bool:
-    return bool(worker.submit(eval, f"{package!r} in __import__('sys').modules").result(60))
+def call(worker: Worker, function: Any, *arguments: Any) -> Any:
+    worker.begin(function, *arguments)
+    return worker.end()
+
+
+COME_WITH = """
+import json, os, pathlib, sys
+from bench.sweeps.workers import Worker, prepare
+
+def call(worker, function, *arguments):
+    worker.begin(function, *arguments)
+    return worker.end()
+
+prepare()
+team = [Worker(pathlib.Path(sys.argv[1]), dict(os.environ)) for _ in range(2)]
+loaded = [call(worker, eval, "'tensorflow' in __import__('sys').modules") for worker in team]
+parents = sorted({call(worker, os.getppid) for worker in team})
+streams = [os.readlink(f"/proc/{pid}/fd/{stream}") for pid in parents for stream in (1, 2)]
+print(json.dumps([loaded, len(parents), os.getpid() in parents, streams]))
+for worker in team:
+    worker.close()
+    worker.wait()
+"""
 
 
 @pytest.mark.skipif(START_METHOD != "forkserver", reason="each worker imports TensorFlow itself here")
-def test_workers_come_with_what_was_imported_for_all(team: list[Worker]) -> None:
-    assert all(has_imported(worker, "tensorflow") for worker in team)
-    parents = {worker.submit(os.getppid).result(60) for worker in team}
-    assert len(parents) == 1 and os.getpid() not in parents
-    (pid,) = parents
+def test_workers_come_with_what_was_imported_for_all(tmp_path: Path) -> None:
+    # in a process of its own: another test may have begun what workers are forked from
+    command = [sys.executable, "-c", COME_WITH, str(tmp_path / "workers.log")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=ROOT, check=True)
+    loaded, parents, is_own, streams = json.loads(done.stdout)
+    assert loaded == [True, True] and (parents, is_own) == (1, False)
     # a pipe to the command's output would be open for as long as that process lives
-    assert {str(Path(f"/proc/{pid}/fd/{stream}").readlink()) for stream in (1, 2)} == {os.devnull}
+    assert set(streams) == {os.devnull}
 
 
-def test_each_has_the_environment_that_it_is_given(team: list[Worker]) -> None:
-    assert [worker.submit(os.getenv, "BENCH_TEST").result(60) for worker in team] == ["0", "1"]
-    assert team[0].submit(os.getenv, "BENCH_TEST_ONLY_BEFORE").result(60) is None
+def test_each_has_the_environment_that_it_is_given(team: list[Worker], tmp_path: Path) -> None:
+    assert [call(worker, os.getenv, "BENCH_TEST") for worker in team] == ["0", "1"]
+    assert call(team[0], os.getenv, "BENCH_TEST_ONLY_BEFORE") is None
+    assert call(team[0], tempfile.gettempdir) == str(tmp_path)
 
 
-def test_one_that_is_killed_takes_no_other_with_it(team: list[Worker], tmp_path: Path) -> None:
+def test_functions_of_no_module_are_called_too(team: list[Worker]) -> None:
+    assert call(team[0], lambda number: [number + 1], 2) == [3]
+
+
+def test_what_a_call_raises_is_said_in_one_line(team: list[Worker]) -> None:
+    with pytest.raises(BenchError, match=r"^ZeroDivisionError: division by zero$"):
+        call(team[0], eval, "1 / 0")
+    assert call(team[0], os.getpid) == team[0].process.pid
+
+
+def test_one_that_is_killed_takes_no_other_with_it(team: list[Worker]) -> None:
+    team[0].begin(signal.pause)
     team[0].interrupt(signal.SIGKILL)
-    with pytest.raises(BrokenProcessPool):
-        team[0].submit(os.getpid).result(60)
-    assert team[1].submit(os.getpid).result(60) > 0
-    another = Worker(tmp_path / "workers.log", os.environ)
-    assert another.submit(os.getpid).result(60) > 0
-    another.close()
+    with pytest.raises(Died):
+        team[0].end()
+    with pytest.raises(Died):
+        call(team[0], os.getpid)
+    assert call(team[1], os.getpid) == team[1].process.pid
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_signals_end_a_call_and_nothing_else(team: list[Worker], tmp_path: Path, name: str) -> None:
+    for worker in team:
+        call(worker, os.getpid)  # it has begun
+        worker.interrupt(getattr(signal, name))
+        assert call(worker, os.getpid) == worker.process.pid  # between calls it hears none
+    team[0].begin(_until_interrupted, tmp_path)
+    while not (tmp_path / "began").exists():
+        pass
+    team[0].interrupt(getattr(signal, name))
+    with pytest.raises(Died):
+        team[0].end()
+    assert (tmp_path / "tidied up").exists()
+
+
+def _until_interrupted(folder: Path) -> None:
+    try:
+        (folder / "began").touch()
+        signal.pause()
+    finally:
+        (folder / "tidied up").touch()

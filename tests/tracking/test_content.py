@@ -1,48 +1,16 @@
+import dataclasses
+
 import pytest
 
-from bench.tracking.content import flat, history_csv, metrics, overrides, params, result_tags, run_name
+from bench.records import result as results
+from bench.records.result import Metric, Result, Status
+from bench.tracking.content import flat, metrics, params, tags
 
-QR = {"method": "qr", "num_buckets": 120, "operation": "product", "bias": True}
 MD = {"method": "md", "block_splits": [400, 1700], "block_dims": [64, 32]}
 
 
-ASKED = {"default": {"method": "qr", "num_buckets": 120, "quotient_rows": "recipe"}}
-
-
-@pytest.mark.parametrize(
-    ("embeddings", "settings", "given", "name"),
-    [
-        ({"user": {"method": "full"}, "item": {"method": "full"}}, {}, [], "s seed=3"),
-        ({"user": {"method": "full"}}, {"budget": 0.1}, [], "s seed=3"),  # heeds no budget
-        ({"user": QR, "item": QR}, {}, ["strategy=s", "num_buckets=120", "seed=3"], "s num_buckets=120 seed=3"),
-        ({"user": {**QR, "quotient_rows": 120}, "item": {**QR, "quotient_rows": 120}}, {"embeddings": ASKED}, [],
-         "s num_buckets=120 seed=3"),
-        ({"user": QR, "item": {"num_buckets": 74}}, {"budget": 0.1}, ["budget=0.1"], "s budget=0.1 seed=3"),
-        ({"user": QR, "item": {"num_buckets": 74}}, {}, ["embeddings.item.num_buckets=74"],
-         "s num_buckets=user:120,item:74 seed=3"),
-        ({"user": MD, "item": {}}, {}, [], "s block_splits=user:[400,1700] ... seed=3"),
-        ({"user": QR, "item": QR}, {}, ["dataset.split.seed=1", "combine=sum", "tracking.uri=sqlite:///x", "~a"],
-         "s num_buckets=120 seed=3 combine=sum dataset.split.seed=1"),
-        ({}, {}, [], "s seed=3"),
-    ],
-)  # fmt: skip
-def test_a_name_tells_runs_apart(embeddings, settings, given, name):
-    assert run_name("s", embeddings, 3, settings, given) == name
-
-
-@pytest.mark.parametrize("length", range(5, 90, 7))
-def test_a_name_is_short_and_keeps_the_seed(length):
-    name = run_name("s" * length, {"user": QR}, 12345, {}, ["dataset.split.seed=1"] * 3)
-    assert len(name) <= 60 and " seed=12345" in name
-
-
-def test_overrides_of_an_output_folder(tmp_path):
-    assert overrides(tmp_path) is None
-    (tmp_path / ".hydra").mkdir()
-    (tmp_path / ".hydra" / "overrides.yaml").write_text("- strategy=qr\n- seed=1\n")
-    assert overrides(tmp_path) == ["strategy=qr", "seed=1"]
-    (tmp_path / ".hydra" / "overrides.yaml").write_text("- 'half")  # a kill came between
-    assert overrides(tmp_path) is None
+def of(**values):
+    return Result.of(Status.FINISHED, **values)
 
 
 def test_settings_become_dotted_names_and_texts():
@@ -52,7 +20,7 @@ def test_settings_become_dotted_names_and_texts():
         "training": {"jit": True, "rate": 1e-3, "more": {}},
         "model": {"name": "dot"},
     }
-    assert params(settings, {"user": MD}) == {
+    assert params(of(settings=settings, embeddings={"user": MD})) == {
         "seed": "0",
         "budget": "null",
         "training.jit": "true",
@@ -66,8 +34,16 @@ def test_settings_become_dotted_names_and_texts():
 
 
 def test_texts_are_no_longer_than_mlflow_takes():
-    text = params({"a": list(range(5000))}, {})["a"]
+    text = params(of(settings={"a": list(range(5000))}))["a"]
     assert len(text) == 6000 and text.endswith("...") and text.startswith("[0, 1")
+
+
+def test_names_have_only_letters_that_mlflow_takes():
+    found = params(
+        of(settings={"dataset": {"transforms": {"price (eur)": "log1p", "a/b": "none", "città": "x"}}})
+    )
+    names = [name.removeprefix("dataset.transforms.") for name in found]
+    assert names == ["price _eur_", "a_b", "città"]
 
 
 def test_nothing_is_flat():
@@ -75,16 +51,15 @@ def test_nothing_is_flat():
 
 
 def test_numbers_by_epoch_or_once():
-    result = {
-        "seed": 7,
-        "params_total": 5,
-        "bytes": {"tables": 4, "maps": 0},
-        "val_mae": 0.6,
-        "val_rmse": 0.9,
-        "lookup_us": None,
-        "val_mae_by_decile": [0.5, None, 0.7],
-        "history": {"val_mae": [0.8, 0.6], "train_loss": [None, 2]},
-    }
+    result = of(
+        seed=7,
+        params_total=5,
+        bytes={"tables": 4, "maps": 0},
+        val_mae=0.6,
+        val_rmse=0.9,
+        val_mae_by_decile=[0.5, None, 0.7],
+        history={"val_mae": [0.8, 0.6], "train_loss": [None, 2], "val_mae_by_decile": [[1, 2], [3, None]]},
+    )
     assert sorted(metrics(result)) == [
         ("bytes.maps", 0.0, 0),
         ("bytes.tables", 4.0, 0),
@@ -92,27 +67,30 @@ def test_numbers_by_epoch_or_once():
         ("train_loss", 2.0, 2),
         ("val_mae", 0.6, 2),
         ("val_mae", 0.8, 1),
-        ("val_mae_by_decile.01", 0.5, 0),
-        ("val_mae_by_decile.03", 0.7, 0),
+        ("val_mae_by_decile.01", 1.0, 1),
+        ("val_mae_by_decile.01", 3.0, 2),
+        ("val_mae_by_decile.02", 2.0, 1),
         ("val_rmse", 0.9, 0),
     ]
 
 
-def test_history_as_csv():
-    assert history_csv({"loss": [1.5, 0.1], "val_mae": [None, 2]}) == "epoch,loss,val_mae\n1,1.5,\n2,0.1,2\n"
+def test_a_metric_that_a_result_has_is_logged_by_itself(monkeypatch):
+    added = dataclasses.make_dataclass("Longer", [("val_new", float, 0.25)], bases=(Result,), frozen=True)
+    monkeypatch.setitem(results.METRICS, "val_new", Metric("times", "a new one"))
+    assert ("val_new", 0.25, 0) in list(metrics(added(status=Status.FINISHED)))
 
 
 def test_tags():
-    result = {
-        "fingerprint": "f",
-        "dataset": "d",
-        "strategy": "s",
-        "status": None,
-        "environment": {"threads": 2, "gpu": None},
-    }
-    assert result_tags(result) == {
-        "fingerprint": "f",
-        "dataset": "d",
-        "strategy": "s",
-        "environment.threads": "2",
-    }
+    result = of(
+        fingerprint="f", data_digest="0123", task="rating", dataset="d", strategy="s", parent_fingerprint="p",
+        environment={"threads": 2, "gpu": None},
+    )  # fmt: skip
+    assert tags(result) == {
+        "fingerprint": "f", "data_digest": "0123", "task": "rating", "dataset": "d", "strategy": "s",
+        "parent_fingerprint": "p", "status": "finished", "environment.threads": "2",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("environment", [None, {}])
+def test_tags_of_a_run_without_an_environment(environment):
+    assert set(tags(of(environment=environment))) == {"status"}

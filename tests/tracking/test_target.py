@@ -21,8 +21,20 @@ def test_a_relative_file_is_taken_from_the_current_folder(tmp_path):
     assert target.uri == f"sqlite:///{tmp_path}/outputs/deep/mlflow.db"
     assert target.database == tmp_path / "outputs/deep/mlflow.db"
     assert target.artifacts == tmp_path / "outputs/deep/mlflow-artifacts"
-    assert (tmp_path / "outputs/deep").is_dir() and not target.database.exists()
-    assert check(target.uri) == target
+    assert list(tmp_path.iterdir()) == []  # nothing is made
+    assert check(target.uri) == target and not target.is_server
+    target.knock()
+
+
+@pytest.mark.parametrize(
+    "name", ["josé", "lr=0.1,2", "a(b)#c?", "50%", "lr%3D0.1", "a+b@c", "it's", "a b", "a:b"]
+)
+def test_a_folder_of_any_name_is_taken_as_it_is(tmp_path, monkeypatch, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    target = check("sqlite:///outputs/mlflow.db")
+    assert target.database == folder / "outputs/mlflow.db" and check(target.uri) == target
 
 
 def test_an_existing_database_is_accepted():
@@ -42,9 +54,9 @@ def test_an_existing_database_is_accepted():
         ("postgres://h/d", "postgresql://"),
         ("sqlite://", "no file"),
         ("sqlite:///:memory:", "no file"),
+        ("sqlite:///file:/tmp/x.db?uri=true", "no file"),
         ("sqlite:///folder", "folder in|a folder"),
-        ("sqlite:///text.txt", "no SQLite database"),
-        ("sqlite:///text.txt/mlflow.db", "give another file"),
+        ("sqlite:///text.txt", "is not a SQLite database"),
         ("http://", "no host"),
         ("http://h:99999", "0-65535"),
         ("http://[h", "Invalid"),
@@ -59,10 +71,37 @@ def test_wrong_addresses(uri, says):
     assert f"tracking.uri={uri}" in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_folder_that_may_not_be_written_to(monkeypatch):
-    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
-    with pytest.raises(RequestError, match="cannot be written to"):
-        check("sqlite:///x.db")
+@pytest.mark.parametrize("there", ["", "a", "a/x.db"])
+def test_what_may_not_be_written_to_is_refused_before_a_run(monkeypatch, there):
+    Path("a").mkdir()
+    Path("a/x.db").touch()
+    asked = []
+    monkeypatch.setattr(os, "access", lambda path, mode: asked.append(path))  # root may write anywhere
+    with pytest.raises(RequestError, match=r"x\.db cannot be written to; give another file"):
+        check(f"sqlite:///{there}/b/x.db" if there != "a/x.db" else "sqlite:///a/x.db").knock()
+    assert asked == [Path(there).absolute() if there else Path("/")]
+
+
+def test_a_file_in_the_place_of_a_folder_is_refused_before_a_run():
+    Path("text.txt").touch()
+    with pytest.raises(RequestError, match=r"text\.txt/mlflow\.db cannot be written to"):
+        check("sqlite:///text.txt/mlflow.db").knock()
+
+
+def test_an_empty_variable_is_named(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    with pytest.raises(RequestError, match="MLFLOW_TRACKING_URI='': unset the variable, or set it"):
+        check("")
+
+
+def test_a_variable_with_a_wrong_address_is_named(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "databricks")
+    with pytest.raises(
+        RequestError, match=r"tracking\.uri=databricks \(the value of MLFLOW_TRACKING_URI\): "
+    ):
+        check("databricks")
+    with pytest.raises(RequestError, match=r"tracking\.uri=\./mlruns: "):
+        check("./mlruns")
 
 
 def test_an_experiment_without_a_name():
@@ -81,12 +120,13 @@ def port():
 def test_a_server_that_answers(port):
     target = check(f"http://127.0.0.1:{port}", "e")
     assert (target.uri, target.experiment) == (f"http://127.0.0.1:{port}", "e")
-    assert target.database is target.artifacts is None
+    assert target.database is target.artifacts is None and target.is_server
+    target.knock()
 
 
 def test_a_database_server_has_artifacts_beside_the_outputs(port, tmp_path):
     target = check(f"postgresql+psycopg://me:secret@127.0.0.1:{port}/d")
-    assert target.artifacts == tmp_path / "outputs/mlflow-artifacts"
+    assert target.artifacts == tmp_path / "outputs/mlflow-artifacts" and target.is_server
     assert target.shown == f"postgresql+psycopg://me:***@127.0.0.1:{port}/d"
 
 
@@ -95,8 +135,9 @@ def test_a_server_that_does_not(scheme):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # taken, and nobody listens
         port = unused.getsockname()[1]
+        target = check(f"{scheme}://me:secret@127.0.0.1:{port}/d")
         with pytest.raises(TrackingError, match="no server answers") as caught:
-            check(f"{scheme}://me:secret@127.0.0.1:{port}/d")
+            target.knock()
     assert caught.value.exit_code == 1
     assert "secret" not in str(caught.value) and "\n" not in str(caught.value)
 
@@ -104,4 +145,4 @@ def test_a_server_that_does_not(scheme):
 def test_behind_a_proxy_nothing_is_tried(monkeypatch):
     monkeypatch.setenv("http_proxy", "http://proxy.invalid:1")
     monkeypatch.setenv("no_proxy", "")
-    assert check("http://server.invalid:5000").uri == "http://server.invalid:5000"
+    check("http://server.invalid:5000").knock()

@@ -11,9 +11,9 @@ from test_trainer import TRAINING, Silent, interactions
 from bench import models
 from bench.config import compose
 from bench.embeddings.base import Array, Change, Kind, Method, Vocabulary, int32
-from bench.embeddings.full import Full
 from bench.embeddings.layer import CompressedEmbedding
-from bench.training import arrays, serving, trainer
+from bench.embeddings.methods.full import Full
+from bench.training import arrays, serving
 from bench.training.trainer import Trainer
 
 DIM = 6
@@ -128,7 +128,7 @@ class ServedWhole(Full):
 def updates(request, monkeypatch):
     """Tables of any size updated by rows, and all updated whole."""
     if request.param == "deferred":
-        monkeypatch.setattr(trainer, "LARGE", 0)
+        monkeypatch.setattr("bench.training.layers.LARGE", 0)
     monkeypatch.setattr(arrays, "LARGE", 300)  # of 540 and 240 numbers, one in the flat vector, one apart
     return request.param
 
@@ -242,7 +242,7 @@ def test_tables_that_are_not_trained_are_read_too(updates):
         np.testing.assert_array_equal(layer.table_variables["gone"].numpy(), gone[name])
         moved = np.abs(layer.table_variables["table"].numpy() - start).max(axis=1)
         assert moved[::2].max() == 0 and moved[1] > 1e-4
-    assert serving.sizes(run.model, layers)["params_embedding"] == DIM * (90 + 40)
+    assert serving.sizes(run.model, layers, {})["params_embedding"] == DIM * (90 + 40)
 
 
 @pytest.mark.parametrize("model", ["dot", "dot_bias", "neumf"])
@@ -271,7 +271,7 @@ def test_what_serves_is_evaluated(model):
     assert history.epochs[-1]["validation_mae"] != trained["validation_mae"]
     assert history.epochs[-1]["train_loss"] == trained["train_loss"]
     others = sum(v.numpy().nbytes for v in of_training.variables if "embedding" not in v.path)
-    sizes = serving.sizes(of_training, layers)
+    sizes = serving.sizes(of_training, layers, {})
     assert sizes["model_bytes"] == DIM * (90 + 40) + others
     assert sizes["params_total"] == sum(v.numpy().size for v in of_training.trainable_variables)
     assert run.model is made

@@ -10,6 +10,8 @@ from rich.console import Console
 from bench.training import progress
 from bench.training.progress import ProgressReport
 
+SHOWN = ("train_loss", "validation_loss", "val_mae", "val_auc")
+
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
@@ -22,7 +24,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def said(clock: list[float], epochs: int, seconds_an_epoch: float, chunks: int = 4) -> list[str]:
     """The lines of a run that compiles for a minute and then has epochs of 100 steps."""
     out = io.StringIO()
-    with ProgressReport(epochs, 100, Console(file=out, width=40)) as report:
+    with ProgressReport(epochs, 100, SHOWN, console=Console(file=out, width=40)) as report:
         clock.append(60.0)
         for epoch in range(1, epochs + 1):
             for chunk in range(1, chunks + 1):
@@ -52,7 +54,7 @@ def test_nothing_is_said_before_two_chunks_were_seen(clock: list[float]) -> None
 
 
 def test_silence(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
-    with ProgressReport(1, 100, shown=False) as report:
+    with ProgressReport(1, 100, SHOWN, shown=False) as report:
         report.chunk(1, 100, 0.5, 1.0)
         report.epoch(1, {"train_loss": 0.5})
     assert capsys.readouterr() == ("", "")

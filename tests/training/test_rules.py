@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from bench.config.schema import Schedule
 from bench.training import optimizers
-from bench.training.arrays import DeferredTable
+from bench.training.arrays import Clock, DeferredTable
 
 ROWS, WIDTH, BATCH, STEPS = 40, 3, 8, 500
 
@@ -28,6 +29,13 @@ CASES = [
     ("adam", {"beta_1": 0.5, "beta_2": 0.99}),
     ("adam", {"epsilon": 1e-3}),
 ]
+
+
+def schedule(**given):
+    none = dict.fromkeys(
+        ("kind", "decay_steps", "decay_rate", "end_factor", "factor", "patience", "min_delta")
+    )
+    return Schedule(**{**none, "warmup_steps": 0, **given})
 
 
 def batches(seed=0):
@@ -71,16 +79,16 @@ def by_rows(optimizer, rates, start, settle_at=()):
     @tf.function
     def run(begin, end):
         for t in tf.range(begin, end):
-            weights, slots = table.read(ids[t], t, begin, coefficients)
+            weights, slots = table.read(ids[t], Clock(t, begin, coefficients))
             equal = tf.cast(ids[t][:, None] == ids[t][None, :], tf.float32)
             gradient = equal @ pull(weights, noise[t])
             new = rule.update(weights, slots, gradient, tf.gather(coefficients, t + 1))
-            table.write(ids[t], *new, t + 1, begin)
+            table.write(ids[t], *new, Clock(t + 1, begin, coefficients))
 
     ends = [0, *settle_at, STEPS]
     for begin, end in itertools.pairwise(ends):
         run(tf.constant(begin), tf.constant(end))
-        table.settle(end, begin, coefficients, reset=True)
+        table.settle(Clock(end, begin, coefficients), reset=True)
     return table.variable.numpy()
 
 
@@ -91,7 +99,7 @@ def start():
 @pytest.mark.parametrize(("name", "settings"), CASES, ids=str)
 def test_rows_end_where_the_dense_optimizer_puts_them(name, settings):
     rate = 0.002 if settings.get("momentum") == 0.9 and name == "rmsprop" else RATE
-    rates = optimizers.learning_rates(rate, {"kind": None}, STEPS)
+    rates = optimizers.learning_rates(rate, schedule(), STEPS)
     expected = dense(optimizers.build(name, settings, rates), start())
     found = by_rows(optimizers.build(name, settings, rates), rates, start())
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5)
@@ -99,7 +107,7 @@ def test_rows_end_where_the_dense_optimizer_puts_them(name, settings):
 
 
 def test_a_row_that_is_never_read_stays():
-    rates = optimizers.learning_rates(RATE, {"kind": None}, STEPS)
+    rates = optimizers.learning_rates(RATE, schedule(), STEPS)
     ids, _ = batches()
     unread = sorted(set(range(ROWS)) - set(ids.ravel().tolist()))
     assert unread
@@ -109,7 +117,7 @@ def test_a_row_that_is_never_read_stays():
 
 @pytest.mark.parametrize("name", ["adam", "rmsprop"])
 def test_settling_in_between_changes_nothing(name):
-    rates = optimizers.learning_rates(RATE, {"kind": None}, STEPS)
+    rates = optimizers.learning_rates(RATE, schedule(), STEPS)
     settings = {"momentum": 0.9} if name == "rmsprop" else {}
     once = by_rows(optimizers.build(name, settings, rates), rates, start())
     often = by_rows(optimizers.build(name, settings, rates), rates, start(), settle_at=(1, 7, 250, 499))
@@ -117,22 +125,22 @@ def test_settling_in_between_changes_nothing(name):
 
 
 @pytest.mark.parametrize(
-    "schedule",
+    "given",
     [
         {"kind": "cosine", "warmup_steps": 50, "end_factor": 0.1},
         {"kind": "exponential", "decay_rate": 0.5, "decay_steps": 100},
     ],
     ids=lambda s: s["kind"],
 )
-def test_a_schedule_known_by_step_is_followed(schedule):
-    rates = optimizers.learning_rates(RATE, schedule, STEPS)
+def test_a_schedule_known_by_step_is_followed(given):
+    rates = optimizers.learning_rates(RATE, schedule(**given), STEPS)
     expected = dense(optimizers.build("adam", {}, rates), start())
     found = by_rows(optimizers.build("adam", {}, rates), rates, start())
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5)
 
 
 def test_adam_against_plain_numpy_in_float64():
-    rates = optimizers.learning_rates(RATE, {"kind": None}, STEPS)
+    rates = optimizers.learning_rates(RATE, schedule(), STEPS)
     ids, noise = batches()
     w = start().astype(np.float64)
     m, v = np.zeros_like(w), np.zeros_like(w)
@@ -164,5 +172,5 @@ def test_adam_against_plain_numpy_in_float64():
     ids=str,
 )
 def test_optimizers_without_a_form_for_rows_have_none(name, settings):
-    rates = optimizers.learning_rates(RATE, {"kind": None}, 10)
+    rates = optimizers.learning_rates(RATE, schedule(), 10)
     assert optimizers.row_rule(optimizers.build(name, settings, rates)) is None

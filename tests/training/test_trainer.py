@@ -1,10 +1,12 @@
 """The compiled loop against Keras's own optimizer, plain NumPy, and itself without XLA."""
 
+import contextlib
 from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
+from marks import slow_but
 
 from bench import models
 from bench.config import compose
@@ -12,8 +14,8 @@ from bench.data.interactions import Field, Interactions, Part
 from bench.embeddings import find
 from bench.embeddings.base import Vocabulary
 from bench.embeddings.layer import CompressedEmbedding
-from bench.errors import RunFailed
-from bench.training import arrays, trainer
+from bench.errors import Interrupted, RunFailed, interrupt
+from bench.training import arrays
 from bench.training.trainer import Trainer
 
 TRAINING = compose([]).training
@@ -52,13 +54,14 @@ def build(data, methods=("full", "full"), model="dot", dim=6, **settings):
     for (name, field), method in zip(data.fields.items(), methods, strict=True):
         chosen = find(method)(Vocabulary(name, field.size, field.counts), dim)
         layers[name] = CompressedEmbedding(chosen, seed=0, name=f"{name}_embedding")
-    return models.build({**compose([f"model={model}"]).model, **settings}, layers, data.label_range)
+    given = [f"model.{setting}={value}" for setting, value in settings.items()]
+    return models.build(compose([f"model={model}", *given]).model, layers, data.label_range)
 
 
 @pytest.fixture
 def by_rows(monkeypatch):
     """Every table counts as large, so that small ones are updated by rows too."""
-    monkeypatch.setattr(trainer, "LARGE", 0)
+    monkeypatch.setattr("bench.training.layers.LARGE", 0)
     monkeypatch.setattr(arrays, "LARGE", 100)
 
 
@@ -80,9 +83,9 @@ def assert_close(one, other, tolerance):
     [
         ("adam", ("full", "full")),
         ("adam", ("qr", "md")),
-        ("sgd", ("full", "full")),
-        ("adagrad", ("full", "full")),
-        ("rmsprop", ("full", "full")),
+        pytest.param("sgd", ("full", "full"), marks=pytest.mark.slow),
+        pytest.param("adagrad", ("full", "full"), marks=pytest.mark.slow),
+        pytest.param("rmsprop", ("full", "full"), marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -101,6 +104,7 @@ def test_deferred_rows_give_the_dense_optimizers_weights(by_rows, optimizer, met
         assert one["train_loss"] == pytest.approx(other["train_loss"], abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("updates", ["deferred", "dense"])
 def test_without_xla_the_losses_are_the_same(by_rows, updates):
     data = interactions(1000)
@@ -152,7 +156,7 @@ def test_an_optimizer_without_a_form_for_rows_trains_dense(by_rows, optimizer):
     assert any(np.abs(after[name] - before[name]).max() > 1e-5 for name in before)
 
 
-@pytest.mark.parametrize("model", ["dot_bias", "neumf"])
+@pytest.mark.parametrize("model", slow_but(["neumf"], ["dot_bias", "neumf"]))
 def test_other_models_train_the_same_by_rows_and_dense(by_rows, model):
     data = interactions(800)
     rows, history, run = trained(data, ("qr", "md"), model, jit=False)
@@ -236,3 +240,10 @@ def test_a_layer_that_is_called_twice_in_a_step_is_refused(by_rows):
     made = keras.Model(inputs, keras.ops.sum(u * v + again, axis=-1))
     with pytest.raises(ValueError, match=r"item_e.*called 2 times"):
         Trainer(made, data, replace(TRAINING, batch_size=16, jit=False), seed=0).fit(Silent())
+
+
+def test_no_training_goes_on_after_a_signal_that_a_library_passed_over():
+    with contextlib.suppress(KeyboardInterrupt):
+        interrupt(15)
+    with pytest.raises(Interrupted):
+        trained(interactions(rows=64), jit=False)

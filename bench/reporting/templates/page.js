@@ -1,10 +1,13 @@
 "use strict";
-// Draws the charts as they come into view, and lets all of them and the tables follow the filters.
+// Draws the charts as they come into view, and lets all of them and the tables follow the legends and filters.
 const report = JSON.parse(document.getElementById("data").textContent);
 const drawn = new Map();
 const form = document.getElementById("filters");
+const legends = [...document.querySelectorAll("form.legend")];
 const sections = [...document.querySelectorAll("section.set")];
+const hidden = new Set(); // methods that legends have switched off
 const MANY = 300; // marks beyond which a canvas is faster than SVG
+const NARROW = 420; // pixels
 
 function size(bytes) {
   const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
@@ -13,12 +16,13 @@ function size(bytes) {
   return `${Number(bytes.toPrecision(3)).toLocaleString("en")} ${units[power]}`;
 }
 
-function front(rows) {
-  const known = rows.filter((row) => row.mae !== null).sort((a, b) => a.bytes - b.bytes || a.mae - b.mae);
+function front(set, rows) {
+  const cost = (row) => (set.higher ? -row.value : row.value);
+  const known = rows.filter((row) => row.value !== null).sort((a, b) => a.bytes - b.bytes || cost(a) - cost(b));
   const best = [];
   for (const row of known) {
     const last = best[best.length - 1];
-    if (!last || row.mae < last.mae || (row.mae === last.mae && row.bytes === last.bytes)) best.push(row);
+    if (!last || cost(row) < cost(last) || (row.value === last.value && row.bytes === last.bytes)) best.push(row);
   }
   return best;
 }
@@ -27,18 +31,19 @@ function front(rows) {
 function data(set, rows) {
   const ranked = [...rows].sort((a, b) => a.rank - b.rank);
   const base = set.rows.find((row) => row.base);
-  const over = (lists, axis) => ranked.slice(0, report.curves).flatMap((row) =>
-    (lists[row.id] || []).map(([at, mean, lo, hi], i) => ({
-      id: row.id, name: row.name, rank: row.rank, [axis]: at, mean, lo, hi,
+  const best = front(set, rows);
+  const over = (lists) => ranked.slice(0, report.curves).flatMap((row) =>
+    (lists[row.id] || []).map(([at, mean, lo, hi]) => ({
+      id: row.id, name: row.name, rank: row.rank, at, mean, lo, hi,
       base: base && lists[base.id] ? (lists[base.id].find((one) => one[0] === at) || [])[1] ?? null : null,
     })));
   const few = ranked.slice(0, report.rows);
   return {
-    groups: rows,
-    front: front(rows),
+    groups: [...rows.filter((row) => !best.includes(row)), ...best],
+    front: best,
     base: base ? [base] : [],
-    curves: over(set.curves, "epoch"),
-    deciles: over(set.deciles, "decile"),
+    curves: over(set.curves),
+    tenths: over(set.tenths[set.field || Object.keys(set.tenths)[0]] || {}),
     parts: few.filter((row) => row.parts).flatMap((row) => row.parts.map((bytes, place, all) => ({
       name: row.name, bytes: row.bytes, part: report.parts[place], size: bytes, place,
       share: bytes / all.reduce((sum, one) => sum + one, 0), text: size(bytes),
@@ -63,11 +68,12 @@ function fitted(spec, width, rows) {
     if (node.legend && node.legend.columns) node.legend.columns = Math.max(2, Math.floor(width / 115));
   });
   if (out.facet) {
-    out.columns = Math.max(1, Math.min(4, rows.length, Math.floor((width - 60) / 145)));
-    out.spec.width = Math.min(320, Math.floor((width - 62) / out.columns) - 34);
+    const wide = out.usermeta && out.usermeta.columns; // panels as large as charts
+    out.columns = Math.max(1, wide ? Math.min(wide, Math.floor(width / 280)) : Math.min(4, rows.length, Math.floor((width - 60) / 145)));
+    out.spec.width = Math.min(wide ? 560 : 320, Math.floor((width - 62) / out.columns) - 34);
     out.spacing = 24;
     out.facet.header.labelLimit = out.spec.width + 40;
-    if (width < 420) {
+    if (width < NARROW) {
       // a line a setting: a wide name would push the panels out of the page
       Object.assign(out.facet.header, { labelFontSize: 10, labelExpr: "split(datum.label, ' ')", labelLimit: out.spec.width + 24 });
     }
@@ -92,19 +98,26 @@ function fitted(spec, width, rows) {
   } else {
     out.width = width;
     out.autosize = { type: "fit-x", contains: "padding" };
-    if (width < 420) out.height = 280;
+    if (width < NARROW) out.height = 360;
   }
   return out;
 }
 
+// Adds the names of marks to what Vega-Lite has made of a chart, beside the marks that they name.
+function labelled(vega) {
+  const labels = vega.usermeta && vega.usermeta.labels;
+  each(vega, (node) => {
+    if (labels && Array.isArray(node.marks) && node.marks.some((mark) => mark.name === labels.from.data)) node.marks.push(labels);
+  });
+  return vega;
+}
+
 function visible(set) {
-  if (!form) return set.rows;
-  const values = new FormData(form);
-  const methods = new Set(values.getAll("method"));
+  const values = form ? new FormData(form) : new Map();
   const dataset = values.get("dataset");
   const budget = Number(values.get("budget") || 0);
   if (dataset && dataset !== set.dataset) return [];
-  return set.rows.filter((row) => methods.has(row.method) && (!budget || row.share <= budget * (1 + 1e-9)));
+  return set.rows.filter((row) => !hidden.has(row.method) && (!budget || row.share <= budget * (1 + 1e-9)));
 }
 
 async function draw(figure) {
@@ -117,7 +130,7 @@ async function draw(figure) {
   const spec = fitted(set.specs[figure.dataset.plot], width, set.rows);
   spec.datasets = { ...spec.datasets, ...data(set, rows) };
   const renderer = set.rows.length > MANY ? "canvas" : "svg";
-  const { view } = await vegaEmbed(place, spec, { mode: "vega-lite", actions: false, renderer });
+  const { view } = await vegaEmbed(place, spec, { mode: "vega-lite", actions: false, renderer, patch: labelled });
   view.addEventListener("click", (event, item) => { if (item && item.datum && item.datum.id) pick(set, item.datum.id); });
   drawn.get(figure).view = view;
   figure.dataset.drawn = "true";
@@ -133,8 +146,9 @@ function pick(set, id) {
   box.hidden = false;
   const code = document.createElement("code");
   code.textContent = row.command;
+  const also = row.also ? `, ${row.also}` : "";
   box.replaceChildren(
-    `${row.name}: ${row.memory}, ${row.smaller} smaller, val MAE ${row.error}, to full ${row.delta}, seeds ${row.seeds}. To repeat:`,
+    `${row.name}: ${row.memory}, ${row.smaller} smaller, ${set.title} ${row.leading}, to full ${row.delta}${also}, seeds ${row.seeds}. To repeat:`,
     code,
   );
 }
@@ -144,15 +158,24 @@ function filter() {
     const set = report.sets[section.dataset.set];
     const rows = visible(set);
     const ids = new Set(rows.map((row) => row.id));
-    const best = new Set(front(rows).map((row) => row.id));
+    const best = new Set(front(set, rows).map((row) => row.id));
     const elsewhere = form && new FormData(form).get("dataset");
     section.hidden = Boolean(elsewhere && elsewhere !== set.dataset);
     section.querySelector(".nothing").hidden = rows.length > 0;
-    section.querySelectorAll(".first, .plots").forEach((part) => { part.hidden = !rows.length; part.style.display = rows.length ? "" : "none"; });
-    for (const line of section.querySelectorAll("tbody tr")) {
+    section.querySelectorAll("figure, .runs").forEach((part) => { part.style.display = rows.length ? "" : "none"; });
+    for (const line of section.querySelectorAll(".runs tr[data-id]")) {
       line.hidden = !ids.has(line.dataset.id);
       line.classList.toggle("front", best.has(line.dataset.id));
       line.querySelector(".star").textContent = best.has(line.dataset.id) ? "★" : "";
+    }
+    for (const line of section.querySelectorAll(".worst tbody tr")) line.hidden = !ids.has(line.dataset.id);
+    for (const list of section.querySelectorAll(".beyond .method")) {
+      const buttons = [...list.querySelectorAll("button")];
+      buttons.forEach((button) => { button.hidden = !ids.has(button.dataset.id); });
+      list.hidden = buttons.every((button) => button.hidden);
+    }
+    for (const list of section.querySelectorAll(".beyond")) {
+      list.style.visibility = [...list.children].every((one) => one.hidden) ? "hidden" : "";
     }
     if (!rows.length) continue;
     const shown = data(set, rows);
@@ -164,6 +187,29 @@ function filter() {
       view.resize().runAsync();
     }
   }
+}
+
+// Shows in every legend what is switched off.
+function mark() {
+  for (const legend of legends) {
+    for (const set of legend.querySelectorAll("fieldset")) {
+      const methods = [...set.querySelectorAll("input[name=method]")];
+      methods.forEach((box) => { box.checked = !hidden.has(box.value); });
+      const family = set.querySelector("input[name=family]");
+      const on = methods.filter((box) => box.checked).length;
+      family.checked = on > 0;
+      family.indeterminate = on > 0 && on < methods.length;
+    }
+  }
+}
+
+function choose(event) {
+  const boxes = event.target.name === "family"
+    ? [...event.target.closest("fieldset").querySelectorAll("input[name=method]")]
+    : [event.target];
+  boxes.forEach((box) => { if (event.target.checked) hidden.delete(box.value); else hidden.add(box.value); });
+  mark();
+  filter();
 }
 
 const figures = [...document.querySelectorAll("figure[data-plot]")];
@@ -187,15 +233,25 @@ window.addEventListener("resize", () => {
   waiting = setTimeout(() => figures.forEach((figure) => { if (drawn.has(figure)) draw(figure); }), 200);
 });
 
+for (const legend of legends) {
+  legend.addEventListener("change", choose);
+  legend.addEventListener("submit", (event) => event.preventDefault());
+}
+mark(); // a browser may have kept what was chosen before
 if (form) {
   form.addEventListener("change", filter);
-  form.addEventListener("reset", () => setTimeout(filter));
+  form.addEventListener("reset", () => setTimeout(() => { hidden.clear(); mark(); filter(); }));
   form.addEventListener("submit", (event) => event.preventDefault());
-  filter(); // a browser may have kept what was chosen before
+  filter();
 }
 for (const section of sections) {
+  for (const choice of section.querySelectorAll("select.field")) {
+    const follow = () => { report.sets[section.dataset.set].field = choice.value; filter(); };
+    choice.addEventListener("change", follow);
+    if (choice.selectedIndex > 0) follow(); // a browser may have kept what was chosen before
+  }
   section.addEventListener("click", (event) => {
-    const line = event.target.closest("tbody tr");
-    if (line) pick(report.sets[section.dataset.set], line.dataset.id);
+    const place = event.target.closest(".runs tr[data-id], .beyond button");
+    if (place) pick(report.sets[section.dataset.set], place.dataset.id);
   });
 }

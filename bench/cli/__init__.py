@@ -1,0 +1,1 @@
+"""The commands: their options, their runs and sweeps, their error lines and their exit codes."""

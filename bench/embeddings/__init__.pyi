@@ -1,0 +1,1653 @@
+"""Compressed embeddings: one file a method, and one Keras layer for all of them.
+
+``CompressedEmbedding``, a constructor for each method (``FullEmbedding``, ``QREmbedding``, ``MDEmbedding``, ...) and
+``Embedding``, which makes a layer of any method, are imported from here. Keras is imported when the first of them is
+used.
+"""
+
+# Written by python -m bench.embeddings.stubs: change the methods, not this file.
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from numpy.typing import ArrayLike
+
+from bench.config.files import choices
+from bench.embeddings.layer import CompressedEmbedding, Embedding
+from bench.embeddings.registry import find, names, read, settings_class
+
+__all__ = [
+    "AdaptEmbedding",
+    "AlptEmbedding",
+    "BloomEmbedding",
+    "CCEEmbedding",
+    "CEEmbedding",
+    "CompressedEmbedding",
+    "DHEEmbedding",
+    "DPQEmbedding",
+    "DeepLightEmbedding",
+    "Embedding",
+    "Float16Embedding",
+    "FullEmbedding",
+    "HashEmbedding",
+    "HashEmbeddingEmbedding",
+    "HashedNetEmbedding",
+    "Int16Embedding",
+    "Int8Embedding",
+    "LowRankEmbedding",
+    "MDEmbedding",
+    "MGQEEmbedding",
+    "PEPEmbedding",
+    "PQEmbedding",
+    "PTQInt4Embedding",
+    "PTQInt8Embedding",
+    "PruneEmbedding",
+    "QREmbedding",
+    "ROBEEmbedding",
+    "SVDEmbedding",
+    "TTEmbedding",
+    "choices",
+    "find",
+    "names",
+    "read",
+    "settings_class",
+]
+
+def AdaptEmbedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    num_hot: int | None = None,
+    num_cold: int | None = None,
+) -> CompressedEmbedding:
+    """Hot and cold ids: own rows for the most frequent ids, shared rows for the rest.
+
+    vector(id) = table[p] for the p-th hot id, and table[num_hot + j mod num_cold] for the j-th cold id.
+
+    The hot ids are the most frequent in training, of equally frequent ones the smallest. p and j count from 0 in the
+    order of ids. The only map is the ascending list of hot ids: the number of them below an id gives both p and j.
+    Where all ids are hot, or all are cold, there is no list.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        num_hot: Number of hot ids, the most frequent in training: each has its own row. None: just
+            under half of a tenth of the vocabulary, or a twentieth of it where num_cold is given.
+        num_cold: Number of rows that all other ids share. None: the rest of a tenth of the vocabulary,
+            or a tenth of the cold ids where num_hot is given; at least 1.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import AdaptEmbedding
+        >>> counts = np.random.default_rng(0).zipf(1.2, 6040)  # how often each id is trained on
+        >>> layer = AdaptEmbedding(6040, 64, counts=counts, num_hot=300, num_cold=300)
+        >>> layer(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes
+        154800
+
+    Reference:
+        Zhang et al., "Model size reduction using frequency based double hashing for recommender systems", 2020 (arXiv
+        2007.14523), with one remainder in place of the double hash.
+    """
+
+def AlptEmbedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    bits: int | None = None,
+    scale: float | None = None,
+    scale_rate: float = 2.0,
+) -> CompressedEmbedding:
+    """Adaptive low-precision training: a table of small integers with a learned scale a row.
+
+    vector(id) = s k, with a scale s for each id and integers k of ``bits`` bits.
+
+    A row of the trained table holds embedding_dim numbers w and a further number t, with s = scale exp(scale_rate t).
+    So row and scale are read and updated together, and the scale has its own learning rate. After each update w becomes
+    s floor(w / s + u), clipped to the range of the integers, with u drawn from U[0, 1) for each number.
+
+    In the forward pass, k = clip(round(w / s)). By straight-through, the gradient of s k by w is 1 inside the range and
+    0 outside. By s it is k - w / s inside the range, and the end of the range outside. The paper computes the gradient
+    of the scale in a second pass, at rows that are updated and not yet rounded. Here one pass computes both: between a
+    row's roundings, momentum moves it off the grid, and the gradient of the scale sees that.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        bits: Bits of an integer, from 2 to 8. None: 8; under a budget, as many as fit.
+        scale: Scale of every row at the start. None: 0.08 / 2^(bits / 2), which is 0.005 for 8 bits and
+            0.02 for 4.
+        scale_rate: Learning rate of the logarithm of the scales, as a multiple of the vectors'. 0 keeps
+            the scales constant.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import AlptEmbedding
+        >>> layer = AlptEmbedding(6040, 64, bits=4)
+        >>> layer(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes  # 32 bytes of integers and 4 of the scale an id
+        217440
+
+    Reference:
+        Li, Guo, Hou, Zhang, Tang, Tang, Zhang and Li, "Adaptive low-precision training for embeddings in click-through
+        rate prediction", 2023 (arXiv 2212.05735). Esser et al., "Learned step size quantization", 2020 (arXiv
+        1902.08153): the gradient of the scale.
+    """
+
+def BloomEmbedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    num_rows: int | None = None,
+    num_hashes: int = 2,
+    hash_seed: int = 0,
+) -> CompressedEmbedding:
+    """Bloom embeddings: a vector is the mean of a few hashed rows of one table.
+
+    vector(id) = (table[h_1(id)] + ... + table[h_k(id)]) / k, with k independent hashes h_j to num_rows rows.
+
+    Two ids share a vector only where all their k rows are the same. Rows begin sqrt(k) times as spread as those of a
+    full table. So their means begin as spread as its rows.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        num_rows: Rows of the table, at most one an id. None: a tenth of the vocabulary.
+        num_hashes: Number k of hashes: how many rows a vector is the mean of.
+        hash_seed: Seed of the hashes. With another one, other ids share a row.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import BloomEmbedding
+        >>> layer = BloomEmbedding(6040, 64, num_rows=604, num_hashes=3)
+        >>> layer(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes
+        154720
+
+    Reference:
+        Serra and Karatzoglou, "Getting deep recommenders fit: Bloom embeddings for sparse binary input/output
+        networks", 2017 (arXiv 1706.03993).
+    """
+
+def CCEEmbedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    num_rows: int | None = None,
+    num_chunks: int | None = None,
+    clustering_end: float = 0.75,
+    hash_seed: int = 0,
+) -> CompressedEmbedding:
+    """Clustered compositional embeddings: a vector is the sum of a hashed row and the row of a learned cluster.
+
+    Chunk i of vector(id) = T0_i[pointer(id, i)] + T1_i[h_i(id)].
+
+    At first the pointers are hashes too. At the end of an epoch, chunk i of all ids is clustered by k-means into
+    num_rows clusters. The centroids become T0, and the pointer of an id is its cluster. h_i is drawn anew. In each of
+    its buckets, T1 becomes the mean difference between vectors and centroids; an empty bucket is zero. The optimizer's
+    moments of both tables start anew.
+
+    A pointer is stored for each id and chunk, in the smallest of uint8, uint16 and int32 that holds num_rows. Of h_i
+    the coefficients are stored. Chunks are ceil(embedding_dim / num_chunks) wide; where that does not divide, the last
+    one is narrower.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        num_rows: Rows of each of the two tables, in each chunk, at most one an id. None: vocabulary //
+            20, and at least the square root of the vocabulary, rounded up; under a budget, as many as
+            fit.
+        num_chunks: Chunks of a vector. Each has its own rows, clusters and hash. None: 4, at most
+            embedding_dim; under a budget, the most of 4, 2 and 1 with which the tables take at least as
+            many bytes as the pointers.
+        clustering_end: Ids are clustered at the end of each epoch whose number is below this share of
+            the epochs; never after the last.
+        hash_seed: Seed of the hashes that training begins with.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import CCEEmbedding
+        >>> layer = CCEEmbedding(6040, 64, num_rows=200)
+        >>> layer(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes  # two tables, a byte an id and chunk, four hashes
+        126688
+
+    Reference:
+        Tsang and Ahle, "Clustering the sketch: dynamic compression for embedding tables", 2023 (arXiv 2210.05974).
+    """
+
+def CEEmbedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    num_rows: int | None = None,
+    num_chunks: int = 4,
+    hash_seed: int = 0,
+) -> CompressedEmbedding:
+    """Compositional embeddings: a vector is a few hashed pieces side by side.
+
+    vector(id) = table[h_0(id), 0], ..., table[h_{k-1}(id), k-1], side by side.
+
+    h_c are k = num_chunks independent hashes to num_rows rows. Two ids share a whole vector only where all k hashes
+    agree: num_rows ** k vectors can be told apart.
+
+    A chunk is ceil(embedding_dim / num_chunks) wide. There are only as many chunks as fill embedding_dim, and the
+    columns of the last one beyond it are cut off. A width of 50 is 4 chunks of 13, with 2 columns of the last unused. A
+    width of 5 is 3 chunks of 2. The resolved settings hold the number of chunks.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        num_rows: Rows that each chunk has, at most one an id. None: a tenth of the vocabulary.
+        num_chunks: Number of pieces of a vector. Where it does not divide the width, see ``CE``.
+        hash_seed: Seed of the hashes. With another one, other ids share a row.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import CEEmbedding
+        >>> layer = CEEmbedding(6040, 64, num_rows=604, num_chunks=4)
+        >>> layer(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes
+        154752
+
+    Reference:
+        Shi et al., "Compositional embeddings using complementary partitions for memory-efficient recommendation
+        systems", 2019 (arXiv 1909.02107): its concatenation, with independent hashes as partitions.
+    """
+
+def DHEEmbedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    num_hashes: int | None = None,
+    width: int | None = None,
+    num_layers: int = 2,
+    activation: Literal["mish", "relu"] = "mish",
+    normalization: bool = True,
+    hash_seed: int = 0,
+) -> CompressedEmbedding:
+    """Deep hash embeddings: a network computes the vector from many hashes of the id, without any table.
+
+    vector(id) = x_L W + b with x_0 = 2 h(id) / (2^31 - 2) - 1 and x_l = f(norm(x_(l-1) W_l + b_l)).
+
+    h are num_hashes independent hashes of degree 1, so that x_0 is uniform in [-1, 1]. L is num_layers, and f the
+    activation.
+
+    norm is layer normalization, g (y - mean) / sqrt(variance + 1e-5) + o over the numbers of one id. The paper uses
+    batch normalization, which needs running means: they are no function of the id. A width of 1 has no normalization,
+    which would make every number zero.
+
+    Nothing is stored for an id, so that the size does not depend on the vocabulary. Vectors begin about as spread as
+    those of a full table.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        num_hashes: Number of hashes of the id, which the network reads. None: eight times the width, at
+            most 1024.
+        width: Outputs of each hidden layer. None: the most, from 1 to 1024, with which the bytes are at
+            most a quarter of the full table's.
+        num_layers: Number of hidden layers.
+        activation: Activation of each hidden layer: ``mish``, x tanh(ln(1 + e^x)), or ``relu``.
+        normalization: True normalizes the outputs of each hidden layer over the layer, before the
+            activation.
+        hash_seed: Seed of the hashes.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import DHEEmbedding
+        >>> layer = DHEEmbedding(6040, 64, num_hashes=256, width=64)
+        >>> layer(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes
+        104192
+
+    Reference:
+        Kang et al., "Learning to embed categorical features without embedding tables for recommendation", 2021 (arXiv
+        2010.10784).
+    """
+
+def DPQEmbedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    num_parts: int | None = None,
+    num_codes: int | None = None,
+    form: Literal["vq", "softmax"] = "vq",
+    penalty_weight: float = 1.0,
+) -> CompressedEmbedding:
+    """Differentiable product quantization: codes and codebooks that are learned with the model.
+
+    vector(id) = value_1[c_1(id)], ..., value_D[c_D(id)], with c_j(id) the key of part j that fits query[id] best.
+
+    A full table of queries is trained together with the keys of each part. With ``vq``, the best key is the nearest,
+    and the keys are the values. With ``softmax``, the best key has the highest product with the query, and the values
+    are a codebook of their own. The codes and the values serve.
+
+    The choice of a key has no gradient. With ``vq``, the query gets the gradient of the vector (straight through), and
+    the key its own; penalty_weight |sg(query) - key|^2 is added to the loss, as a mean over the batch, where sg stops
+    the gradient. With ``softmax``, the gradient is that of the mean of all values, weighted by the softmax of the
+    scores.
+
+    The paper normalizes scores by the statistics of batches. That needs state, which a method does not have. ``vq`` is
+    not normalized here. ``softmax`` normalizes the scores of each query over the keys, which changes no choice.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        num_parts: Number D of parts of a vector, each with its own codebook. None: 8, at most
+            embedding_dim; under a budget, as many as fit.
+        num_codes: Entries of a codebook, at most 256 and the vocabulary. None: 32.
+        form: The choice of codes. ``vq``: the key nearest to the query, which is also what serves.
+            ``softmax``: the key with the highest product with the query; a value of its own serves.
+        penalty_weight: Weight in the loss of the squared distance between queries and their keys. Used
+            by ``vq`` only.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import DPQEmbedding
+        >>> layer = DPQEmbedding(6040, 64, num_parts=8, num_codes=32)
+        >>> layer(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes  # 5 bytes an id, and the codebooks; the queries do not serve
+        38392
+
+    Reference:
+        Chen, Li and Sun, "Differentiable product quantization for end-to-end embedding compression", 2020 (arXiv
+        1908.09756).
+    """
+
+def DeepLightEmbedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    nnz: int | None = None,
+    density: float | None = None,
+    warmup_share: float = 0.0,
+    damping: float = 0.001,
+) -> CompressedEmbedding:
+    """DeepLight: a full table that is pruned little by little while it is trained.
+
+    vector(id) = table[id], where at the end all weights but the ``nnz`` with the largest magnitudes are zero.
+
+    The share of the weights that is zero grows during training. With e = ``damping``, and u from 0 at the end of the
+    warm-up to 1 at the end of the run, it is
+
+        (1 - density) (1 - e^u) / (1 - e)
+
+    Weights are set to zero at the ends of chunks of steps, those with the smallest magnitudes first. They may grow
+    again: the table, its gradients and the optimizer's moments stay whole. The paper prunes every 10 steps, and a chunk
+    has hundreds. So a weight that grows again counts as zero until it is as large as the smallest weight that was kept.
+    Before the end of training, more than ``nnz`` weights are nonzero; the ``nnz`` largest of them serve.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        nnz: Number of weights that are kept. None: by ``density``; under a budget, as many as fit.
+        density: Share of the weights that is kept. None: by ``nnz`` or the budget; without both 0.1.
+        warmup_share: Share of the run's steps before the first weight is pruned.
+        damping: Value of the damping factor D^k at the end of the run. A smaller one prunes more
+            weights early. The published 0.99^(step / 100) reaches the default after 68,700 steps.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import DeepLightEmbedding
+        >>> layer = DeepLightEmbedding(6040, 64, density=0.05)
+        >>> layer(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes
+        120804
+
+    Reference:
+        Deng, Pan, Zhou, Kong, Flores and Lin, "DeepLight: deep lightweight feature interactions for accelerating CTR
+        predictions in ad serving", 2021 (arXiv 2002.06987).
+    """
+
+def Float16Embedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+) -> CompressedEmbedding:
+    """Half precision: a trained full table, kept as float16.
+
+    vector(id) = float32(float16(table[id])), with a trained full table.
+
+    Half precision has 11 significant bits. Numbers from 6.1e-5 to 65,504 change by at most 1 part in 2,048.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import Float16Embedding
+        >>> layer = Float16Embedding(6040, 64)
+        >>> layer(np.array([3, 6039])).shape  # trained as a full table
+        TensorShape([2, 64])
+        >>> layer.to_served()(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes
+        773120
+
+    Reference:
+        IEEE 754, "Standard for floating-point arithmetic", 2008: binary16.
+    """
+
+def FullEmbedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    initializer: Literal["uniform", "normal", "tiny", "glorot_uniform", "glorot_normal", "zeros"] = "uniform",
+) -> CompressedEmbedding:
+    """The uncompressed table: one row an id.
+
+    vector(id) = table[id], with a table of vocabulary x embedding_dim float32 numbers.
+
+    All other methods are compared with it.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        initializer: The Keras initializer of the table; ``uniform`` is U(-0.05, 0.05), ``tiny`` N(0,
+            0.0001^2).
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import FullEmbedding
+        >>> layer = FullEmbedding(6040, 64)
+        >>> layer(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes
+        1546240
+
+    Reference:
+        The layer is ``keras.layers.Embedding`` with the checks and the size of the others.
+    """
+
+def HashEmbedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    num_rows: int | None = None,
+    hash_seed: int = 0,
+) -> CompressedEmbedding:
+    """The hashing trick: ids share the rows of one small table.
+
+    vector(id) = table[h(id)], with a random hash h to num_rows rows.
+
+    Ids with the same row share their vector.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        num_rows: Rows of the table, at most one an id. None: a tenth of the vocabulary.
+        hash_seed: Seed of the hashes. With another one, other ids share a row.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import HashEmbedding
+        >>> layer = HashEmbedding(6040, 64, num_rows=604)
+        >>> layer(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes  # 604 rows of 64 float32 numbers, and the hash
+        154656
+
+    Reference:
+        Weinberger et al., "Feature hashing for large scale multitask learning", 2009 (arXiv 0902.2206).
+    """
+
+def HashEmbeddingEmbedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    num_rows: int | None = None,
+    num_weight_rows: int | None = None,
+    num_hashes: int = 2,
+    hash_seed: int = 0,
+) -> CompressedEmbedding:
+    """Hash embeddings: a few hashed rows of one table, weighted by importances that are learned.
+
+    vector(id) = w_1 table[h_1(id)] + ... + w_k table[h_k(id)], with w = importance[g(id)].
+
+    h_j are k independent hashes to num_rows rows, and g is a hash to num_weight_rows rows. Where every id has its own
+    row of importances, g(id) = id.
+
+    Importances begin at 1. Rows begin such that their sums are as spread as the rows of a full table.
+
+    By default num_weight_rows is the vocabulary or num_rows * embedding_dim // k, whichever is smaller, and at least
+    1. Importances take k numbers an id. They tell apart the ids that share their rows, and take at most half of the
+    bytes.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        num_rows: Rows of the table of vectors, at most one an id. None: a tenth of the vocabulary.
+        num_weight_rows: Rows of the table of importances, at most one an id. None: one an id; where
+            that takes more numbers than the table of vectors, as many as take no more.
+        num_hashes: Number k of hashes: how many rows of the table of vectors an id reads.
+        hash_seed: Seed of the hashes. With another one, other ids share a row.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import HashEmbeddingEmbedding
+        >>> layer = HashEmbeddingEmbedding(6040, 64, num_rows=604)
+        >>> layer(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes
+        203040
+
+    Reference:
+        Svenstrup, Hansen and Winther, "Hash embeddings for efficient word representations", 2017 (arXiv 1709.03933).
+    """
+
+def HashedNetEmbedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    num_weights: int | None = None,
+    signs: bool = False,
+    hash_seed: int = 0,
+) -> CompressedEmbedding:
+    """Hashed networks: every number of a virtual full table is hashed into one array.
+
+    vector(id)[j] = s(id, j) M[h(id, j)], with an array M of num_weights numbers.
+
+    s is 1, or with ``signs`` 1 or -1.
+
+    The hashes have two levels, so that a few coefficients make embedding_dim of them. First u = f(id), with f of degree
+    3. Then v_j = (b_j + a_j u) mod p, with a_j = f_a(j) and b_j = f_b(j). h is v_j scaled to num_weights, and s its
+    lowest bit. The places of any two numbers of the virtual table are independent, except for ids with the same u: 1
+    pair in 2^31.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        num_weights: Numbers in the array, at most those of a full table. None: a tenth of these.
+        signs: True multiplies each number by 1 or -1, by its hash, as in the paper. Products of vectors
+            with random signs have no common mean, so that a model that scores by such products learns
+            late or not at all.
+        hash_seed: Seed of the hashes. With another one, other numbers are shared.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import HashedNetEmbedding
+        >>> layer = HashedNetEmbedding(6040, 64, num_weights=38_656)
+        >>> layer(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes
+        154720
+
+    Reference:
+        Chen, Wilson, Tyree, Weinberger and Chen, "Compressing neural networks with the hashing trick", 2015 (arXiv
+        1504.04788), for the weights of an embedding.
+    """
+
+def Int16Embedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    scale: float = 0.0001,
+) -> CompressedEmbedding:
+    """A table of 16-bit integers, trained as such by stochastic rounding.
+
+    vector(id) = scale codes[id], with integers of 16 bits.
+
+    The table is trained as float32 numbers, which are rounded stochastically after each update: see
+    ``bench.embeddings.families.rounded``.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        scale: Distance of neighbouring numbers. The default reaches from about -3.27 to 3.27.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import Int16Embedding
+        >>> layer = Int16Embedding(6040, 64)
+        >>> layer(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes
+        773120
+
+    Reference:
+        Gupta, Agrawal, Gopalakrishnan and Narayanan, "Deep learning with limited numerical precision", 2015 (arXiv
+        1502.02551).
+    """
+
+def Int8Embedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    scale: float = 0.005,
+) -> CompressedEmbedding:
+    """A table of 8-bit integers, trained as such by stochastic rounding.
+
+    vector(id) = scale codes[id], with integers of 8 bits.
+
+    The table is trained as float32 numbers, which are rounded stochastically after each update: see
+    ``bench.embeddings.families.rounded``.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        scale: Distance of neighbouring numbers. The default reaches from about -0.64 to 0.64.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import Int8Embedding
+        >>> layer = Int8Embedding(6040, 64)
+        >>> layer(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes
+        386560
+
+    Reference:
+        Gupta, Agrawal, Gopalakrishnan and Narayanan, "Deep learning with limited numerical precision", 2015 (arXiv
+        1502.02551).
+    """
+
+def LowRankEmbedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    rank: int | None = None,
+) -> CompressedEmbedding:
+    """Low rank: a narrow table and one projection to the width of the vectors.
+
+    vector(id) = table[id] P, with a table of vocabulary x rank and a projection P of rank x embedding_dim.
+
+    The table begins as U(-0.05, 0.05) / 4, and P with a standard deviation of 4 / sqrt(rank). So vectors begin as
+    spread as those of a full table, and a step of the table moves them four times as far. Without that factor the
+    product of two small matrices would grow too slowly at the learning rate that suits a full table.
+
+    The rank of a table of n rows is at most n. So a rank above the vocabulary is of no use.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        rank: Width of the table, at most embedding_dim and the vocabulary. None: embedding_dim // 4,
+            and at least 1.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import LowRankEmbedding
+        >>> layer = LowRankEmbedding(6040, 64, rank=16)
+        >>> layer(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes
+        390656
+
+    Reference:
+        Lan et al., "ALBERT: a lite BERT for self-supervised learning of language representations", 2019 (arXiv
+        1909.11942), section 3.1.
+    """
+
+def MDEmbedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    block_splits: Sequence[float] = [0.108, 0.4587],
+    block_dims: Sequence[int] | None = None,
+    alpha: float | None = None,
+    power_of_two: bool = True,
+    projection_bias: bool = True,
+) -> CompressedEmbedding:
+    """Mixed-dimension embeddings: wide vectors for popular ids, narrow ones for rare ids.
+
+    vector(id) = block_b[r] K_b + c_b, with b the block of the id and r its row there.
+
+    Blocks as wide as the vectors have no projection. Ids are ranked by falling training frequency, equally frequent
+    ones by id. A share s cuts at s * vocabulary, rounded to the nearest (a half up) and at least 1. Cuts beyond the
+    vocabulary lie at its end. A block without ids is left out, together with its width. The resolved settings hold the
+    blocks that remain.
+
+    Row 0 of every block is an out-of-vocabulary row, in addition to one row an id. An id reads row 0 of the blocks that
+    it is not in, and these rows are masked out.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        block_splits: The cuts that divide the ids, sorted by falling training frequency, into blocks.
+            Each cut is a count of ids, or a share of the vocabulary if it is below 1. Give them
+            ascending.
+        block_dims: Width of each block, one more than there are cuts. None: by ``alpha``. Where that is
+            None too, the first block has embedding_dim columns and each block half of those before (64,
+            32, 16).
+        alpha: Widths by the power rule: embedding_dim times (p / smallest p) ** -alpha, with p = rows
+            of the block / share of the training rows that read it. 0 gives equal widths.
+        power_of_two: True rounds the widths of the power rule to powers of two. Used with ``alpha``
+            only.
+        projection_bias: True gives the projections of narrow blocks a bias.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import MDEmbedding
+        >>> counts = np.random.default_rng(0).zipf(1.2, 3706)  # how often each id is trained on
+        >>> layer = MDEmbedding(3706, 64, counts=counts, block_splits=[400, 1700], block_dims=[64, 32, 16])
+        >>> layer(np.array([3, 3705])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes
+        425256
+
+    Reference:
+        Ginart et al., "Mixed dimension embeddings with application to memory-efficient recommendation systems", 2019
+        (arXiv 1909.11810), on the popularity blocks of one field.
+    """
+
+def MGQEEmbedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    num_parts: int | None = None,
+    num_codes: int | None = None,
+    num_cold_codes: int | None = None,
+    hot_fraction: float = 0.1,
+    penalty_weight: float = 1.0,
+) -> CompressedEmbedding:
+    """Multi-granular quantized embeddings: product quantization with more codes for popular ids than for rare ones.
+
+    vector(id) = key_1[c_1(id)], ..., key_D[c_D(id)], with c_j(id) the key of part j nearest to query[id].
+
+    It is trained as ``dpq`` with ``form=vq``, except that rare ids choose among the first num_cold_codes keys only. The
+    hot ids are the round(hot_fraction vocabulary) ids (a half up) with the highest training frequency, of equally
+    frequent ones the smallest.
+
+    What serves are the low bits of all codes, log2 num_cold_codes a part; the list of hot ids with their high bits; and
+    the keys.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        num_parts: Number D of parts of a vector, each with its own codebook. None: 4, at most
+            embedding_dim; under a budget, as many as fit.
+        num_codes: Entries of a codebook, at most 256 and the vocabulary. None: the largest power of two
+            up to vocabulary / 16, from 16 to 256, and at least num_cold_codes.
+        num_cold_codes: Number of entries that rare ids may have, the first of each codebook. None: a
+            quarter.
+        hot_fraction: Share of the ids that may have all codes, the most frequent in training; at least
+            one id.
+        penalty_weight: Weight in the loss of the squared distance between queries and their keys.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import MGQEEmbedding
+        >>> counts = np.random.default_rng(0).zipf(1.2, 6040)  # how often each id is trained on
+        >>> layer = MGQEEmbedding(6040, 64, counts=counts, num_parts=4, num_codes=256, num_cold_codes=64)
+        >>> layer(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes
+        86676
+
+    Reference:
+        Kang et al., "Learning multi-granular quantized embeddings for large-vocab categorical features in recommender
+        systems", 2020 (arXiv 2002.08530).
+    """
+
+def PEPEmbedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    nnz: int | None = None,
+    density: float | None = None,
+    granularity: Literal["global", "dimension", "feature", "feature_dimension"] = "dimension",
+    search_share: float = 0.2,
+    threshold: float = 0.02,
+    threshold_rate: float = 100.0,
+    retrain: Literal["anew", "learned"] = "anew",
+) -> CompressedEmbedding:
+    """PEP: each weight is shrunk by a threshold that is trained with it, and pruned where it is below.
+
+    vector(id)[j] = sign(v) max(|v| - s, 0) during the search, with v = table[id, j] and its threshold s.
+
+    s = sigmoid(t) with t = logit(threshold) + threshold_rate * x. The trained number x begins at 0, so that the
+    learning rate of t is a multiple of the run's. The published start t = -150 is 0 in float32 and stays there.
+
+    The search ends once no more than ``nnz`` weights are above their thresholds, or when ``search_share`` of the run's
+    steps are done. Then the ``nnz`` weights with the largest |v| - s are kept, of equal ones the first. The table and
+    its moments start anew from U(-0.05, 0.05). The rest of the run trains vector(id)[j] = table[id, j] where the weight
+    is kept, and 0 elsewhere. With ``retrain=learned``, and where the search lasts to the end of the run, the table
+    goes on from the shrunk weights.
+
+    Training holds one byte a weight and the thresholds with their moments, in addition to ``full``'s table with its
+    moments. With ``feature_dimension`` that is twice as much.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        nnz: Number of weights that are kept. None: by ``density``; under a budget, as many as fit.
+        density: Share of the weights that is kept. None: by ``nnz`` or the budget; without both 0.1.
+        granularity: The weights that share a threshold. ``global``: all. ``dimension``: those of a
+            column. ``feature``: those of an id. ``feature_dimension``: each weight has its own.
+        search_share: Share of the run's steps after which the search for the weights to keep ends at
+            the latest. It ends earlier where no more than ``nnz`` weights are above their thresholds.
+        threshold: Thresholds at the start, in units of the weights, which begin below 0.05.
+        threshold_rate: Learning rate of the thresholds, as a multiple of the run's.
+        retrain: The weights from which training begins after the search. ``anew``: random weights, as
+            published. ``learned``: the kept weights, as the search has left them.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import PEPEmbedding
+        >>> layer = PEPEmbedding(6040, 64, density=0.05, granularity="feature")
+        >>> layer(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes
+        120804
+
+    Reference:
+        Liu, Gao, Chen, Jin and Li, "Learnable embedding sizes for recommender systems", 2021 (arXiv 2101.07577).
+    """
+
+def PQEmbedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    num_parts: int | None = None,
+    num_codes: int | None = None,
+) -> CompressedEmbedding:
+    """Product quantization after training: each part of a trained vector becomes the number of its cluster.
+
+    vector(id) = centroid_1[c_1(id)], ..., centroid_D[c_D(id)], side by side.
+
+    ``full`` is trained. Its vectors are cut into D = num_parts parts. Each part of all ids is clustered by k-means into
+    num_codes clusters. An id keeps the number of its cluster in each part, in ceil(log2 num_codes) bits.
+
+    Parts are ceil(embedding_dim / num_parts) wide. Where that does not divide, the last one is narrower.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        num_parts: Number D of parts of a vector, each with its own codebook. None: 8, at most
+            embedding_dim; under a budget, as many as fit.
+        num_codes: Entries of a codebook, at most 256 and the vocabulary. None: the largest power of two
+            up to vocabulary / 64, from 16 to 256.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import PQEmbedding
+        >>> layer = PQEmbedding(6040, 64, num_parts=8, num_codes=64)
+        >>> layer(np.array([3, 6039])).shape  # trained as a full table
+        TensorShape([2, 64])
+        >>> layer.to_served()(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes  # 6 bytes an id, and the codebooks
+        52624
+
+    Reference:
+        Jégou, Douze and Schmid, "Product quantization for nearest neighbor search", IEEE Transactions on Pattern
+        Analysis and Machine Intelligence 33(1), 2011.
+    """
+
+def PTQInt4Embedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    range_dtype: Literal["float32", "float16"] = "float16",
+    clipping: Literal["none", "greedy"] = "none",
+) -> CompressedEmbedding:
+    """Post-training quantization to four bits: a trained full table, each row on a range of its own.
+
+    vector(id) = step(id) code(id) + offset(id), with codes of four bits.
+
+    ``full`` is trained, and each row of its table is quantized: see ``bench.embeddings.served.quantized``.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        range_dtype: Type of the step and the offset that each row keeps.
+        clipping: The choice of a row's range. ``none``: from its smallest number to its largest.
+            ``greedy``: by a search that narrows this range, for the smallest squared error.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import PTQInt4Embedding
+        >>> layer = PTQInt4Embedding(6040, 64, clipping="greedy")
+        >>> layer(np.array([3, 6039])).shape  # trained as a full table
+        TensorShape([2, 64])
+        >>> layer.to_served()(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes
+        217440
+
+    Reference:
+        Guan, Malevich, Yang, Park and Yuen, "Post-training 4-bit quantization on embedding tables", 2019 (arXiv
+        1911.02079).
+    """
+
+def PTQInt8Embedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    range_dtype: Literal["float32", "float16"] = "float32",
+    clipping: Literal["none", "greedy"] = "none",
+) -> CompressedEmbedding:
+    """Post-training quantization to eight bits: a trained full table, each row on a range of its own.
+
+    vector(id) = step(id) code(id) + offset(id), with codes of eight bits.
+
+    ``full`` is trained, and each row of its table is quantized: see ``bench.embeddings.served.quantized``.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        range_dtype: Type of the step and the offset that each row keeps.
+        clipping: The choice of a row's range. ``none``: from its smallest number to its largest.
+            ``greedy``: by a search that narrows this range, for the smallest squared error.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import PTQInt8Embedding
+        >>> layer = PTQInt8Embedding(6040, 64, clipping="greedy")
+        >>> layer(np.array([3, 6039])).shape  # trained as a full table
+        TensorShape([2, 64])
+        >>> layer.to_served()(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes
+        434880
+
+    Reference:
+        Guan, Malevich, Yang, Park and Yuen, "Post-training 4-bit quantization on embedding tables", 2019 (arXiv
+        1911.02079).
+    """
+
+def PruneEmbedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    nnz: int | None = None,
+    density: float | None = None,
+) -> CompressedEmbedding:
+    """Magnitude pruning of a trained full table.
+
+    vector(id)[j] = table[id, j] where that is one of the ``nnz`` largest magnitudes, and 0 elsewhere.
+
+    ``full`` is trained, and gives the table. Of equal magnitudes the first are kept.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        nnz: Number of weights that are kept. None: by ``density``; under a budget, as many as fit.
+        density: Share of the weights that is kept. None: by ``nnz`` or the budget; without both 0.1.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import PruneEmbedding
+        >>> layer = PruneEmbedding(6040, 64, density=0.5)
+        >>> layer(np.array([3, 6039])).shape  # trained as a full table
+        TensorShape([2, 64])
+        >>> layer.to_served()(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes
+        990564
+
+    Reference:
+        Han et al., "Learning both weights and connections for efficient neural networks", 2015 (arXiv 1506.02626): the
+        first pruning step, without training afterwards.
+    """
+
+def QREmbedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    num_buckets: int | None = None,
+    num_partitions: int = 2,
+    quotient_rows: Literal["recipe", "needed"] = "recipe",
+    combine: Literal["product", "sum", "concat"] = "product",
+) -> CompressedEmbedding:
+    """Quotient-remainder embeddings: a few small tables in place of one large table.
+
+    vector(id) = quotient[id // b] (*) remainder[id mod b], with b = num_buckets.
+
+    (*) is the product, the sum or the concatenation of two rows, as ``combine`` says.
+
+    With k = num_partitions above 2, vector(id) = partition_0[a_0] (*) ... (*) partition_{k-1}[a_{k-1}]. The a_j are the
+    digits of the id in base b, the most significant first. For k = 2 the tables have the names that the paper gives.
+
+    No two ids read the same rows where b ** k is at least the vocabulary. A smaller b is refused. Buckets beyond the
+    vocabulary are never read.
+
+    ``concat`` needs an even embedding_dim for 2 tables. For more tables, the last embedding_dim mod k of them are one
+    column wider than the others.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        num_buckets: Rows of the remainder table, at most one an id. None: vocabulary // 50, and at
+            least the smallest number that tells all ids apart.
+        num_partitions: Number of tables. An id reads one row of each, by its digits in base
+            num_buckets. 2: quotient and remainder.
+        quotient_rows: Rows of the table of the most significant digit. ``recipe``: as many as buckets.
+            ``needed``: as many as are read, ceil(vocabulary / num_buckets ** (num_partitions - 1)).
+        combine: The operation that makes a vector of the rows. ``product`` and ``sum``: number by
+            number. ``concat``: side by side, each row a part of embedding_dim; the parts are as even as
+            possible.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import QREmbedding
+        >>> layer = QREmbedding(6040, 64, num_buckets=120)
+        >>> layer(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes  # two tables of 120 rows
+        61440
+
+    Reference:
+        Shi et al., "Compositional embeddings using complementary partitions for memory-efficient recommendation
+        systems", 2019 (arXiv 1909.02107).
+    """
+
+def ROBEEmbedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    num_weights: int | None = None,
+    block_size: int = 8,
+    signs: bool = False,
+    hash_seed: int = 0,
+) -> CompressedEmbedding:
+    """Random offset block embeddings: the blocks of a vector begin anywhere in one flat array that all ids share.
+
+    vector(id)[c Z + i] = s_c(id) M[(h_c(id) + i) mod P], with Z = block_size and M of P = num_weights numbers.
+
+    h_c are independent hashes to P, one for each block. s_c is 1, or with ``signs`` 1 or -1. Where Z does not divide
+    embedding_dim, the end of the last block is cut off.
+
+    M is stored in rows of one number. Blocks begin anywhere, so that wider rows would have to be cut; XLA is faster at
+    reading and adding single numbers.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        num_weights: P, the numbers in the flat array, at most those of a full table. None: a tenth of
+            these.
+        block_size: Z, the neighbouring numbers of the array that are one block, at most embedding_dim.
+        signs: True multiplies each block of an id by 1 or -1, by its hash.
+        hash_seed: Seed of the hashes. With another one, other ids share numbers.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import ROBEEmbedding
+        >>> layer = ROBEEmbedding(6040, 64, num_weights=38_656, block_size=16)
+        >>> layer(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes
+        154752
+
+    Reference:
+        Desai, Chou and Shrivastava, "Random offset block embedding (ROBE) for compressed embedding tables in deep
+        learning recommendation systems", 2022 (arXiv 2108.02191).
+    """
+
+def SVDEmbedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    rank: int | None = None,
+    row_weights: Literal["none", "counts"] = "none",
+) -> CompressedEmbedding:
+    """Truncated singular value decomposition of a trained full table.
+
+    vector(id) = factors[id] projection: the table of that rank that is nearest to a trained full table.
+
+    ``full`` is trained, and gives the table A (vocabulary x d). With the weights w of the ids, V are the first ``rank``
+    eigenvectors of A^T diag(w) A. Then factors = A V and projection = V^T. For equal weights that is the truncated SVD
+    U S V^T, with factors U S.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        rank: Number of singular vectors that are kept, at most embedding_dim and the vocabulary. None:
+            embedding_dim // 4, and at least 1.
+        row_weights: Weight of each id's squared error. ``none``: 1. ``counts``: 1 + its training
+            frequency, so that the vectors of popular ids are kept best.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import SVDEmbedding
+        >>> layer = SVDEmbedding(6040, 64, rank=16)
+        >>> layer(np.array([3, 6039])).shape  # trained as a full table
+        TensorShape([2, 64])
+        >>> layer.to_served()(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes
+        390656
+
+    Reference:
+        Eckart and Young, "The approximation of one matrix by another of lower rank", 1936: no table of that rank has a
+        smaller squared error. Srebro and Jaakkola, "Weighted low-rank approximations", 2003: the weights, here one a
+        row, where the solution is still in closed form.
+    """
+
+def TTEmbedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    rank: int | None = None,
+    num_cores: int = 3,
+) -> CompressedEmbedding:
+    """Tensor train: the table as a product of two or three small cores.
+
+    vector(id) = G_1[i_1] G_2[i_2] G_3[i_3], with the digits i_1, i_2, i_3 of the id.
+
+    G_k[i_k] is a matrix of r_(k-1) x d_k r_k numbers, with r_0 = r_3 = 1. The product sums over the ranks: number
+    (j_1, j_2, j_3) of the vector is the product of the three matrices G_k[i_k][:, j_k, :]. Digits are those in the
+    mixed base n_1, n_2, n_3; the last one counts single ids.
+
+    The n_k are near equal, and their product is at least the vocabulary: the first is the k-th root rounded up, and the
+    rest is factored in the same way. The product of the d_k is at least embedding_dim. Of all such factors, those with
+    the smallest sum are taken, and of these those with the smallest product: 64 = 4 x 4 x 4, 50 = 5 x 2 x 5, and
+    7 < 2 x 2 x 2, where the last number is cut off. The middle core has two ranks, so it takes the smallest factors.
+
+    All cores begin with the same standard deviation. It makes vectors as spread as those of a full table.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        rank: Length of the axis that neighbouring cores sum over. None: 16. Each rank is at most as
+            long as it is of use: as the numbers (rows times widths) on either side of it.
+        num_cores: Number of cores, 2 or 3.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import TTEmbedding
+        >>> layer = TTEmbedding(6040, 64, rank=16)
+        >>> layer(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes
+        83200
+
+    Reference:
+        Yin et al., "TT-Rec: tensor train compression for deep learning recommendation models", 2021 (arXiv 2101.11714).
+        Hrinchuk et al., "Tensorized embedding layers", 2020 (arXiv 1901.10787).
+    """

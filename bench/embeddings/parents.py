@@ -1,0 +1,51 @@
+"""Parents: the runs whose trained weights post-training methods compress. Equal parents are trained once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from bench.config import Settings
+from bench.config.typed import Choice
+from bench.embeddings.base import Method
+
+
+def parent_settings(settings: Settings, methods: Mapping[str, Method[Any]]) -> Settings | None:
+    """Returns the settings of the parent run.
+
+    They are the settings of this run, with four changes: each post-training method is replaced by its parent, every
+    size has its chosen value, there is no budget, and no weights are left beside the result. The record holds them
+    once, for all runs that compress them. If all fields are trained alike, the settings equal those of
+    ``strategy=NAME``. So one run serves for both.
+
+    Args:
+        settings: the settings of the run that compresses.
+        methods: the method of each field with its sizes.
+
+    Returns:
+        The settings; None if no field has a post-training method.
+    """
+    parents = {field: method.parent() for field, method in methods.items()}
+    if not any(parents.values()):
+        return None
+    trained = {field: parents[field] or method for field, method in methods.items()}
+    described = {field: Choice(method.name(), method.settings) for field, method in trained.items()}
+    first = next(iter(described.values()))
+    alike = all(one == first for one in described.values())
+    chosen = {"default": first} if alike else {**settings.methods, **described}
+    strategy = first.name if alike else settings.strategy
+    slots = dict.fromkeys(settings.values["embeddings"]) | {
+        slot: {"method": name, **asdict(own)} for slot, (name, own) in chosen.items()
+    }
+    full_below = 0 if alike else settings.full_below
+    changed = {"strategy": strategy, "budget": None, "full_below": full_below, "save_weights": False}
+    return replace(
+        settings,
+        strategy=strategy,
+        budget=None,
+        full_below=full_below,
+        save_weights=False,
+        methods=chosen,
+        values={**settings.values, **changed, "embeddings": slots},
+    )

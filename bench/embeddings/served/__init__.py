@@ -1,0 +1,1 @@
+"""Forms that serve: packed codes, sparse tables, quantized tables, tables of low rank."""

@@ -1,0 +1,115 @@
+"""Sparse tables: CSR or COO."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.embeddings.base import OverBudget, Vocabulary
+from bench.embeddings.served.sparse import Sparse, SparseSettings, largest_entries, largest_nnz
+from bench.errors import RequestError, RunFailed
+
+quick = settings(max_examples=60, deadline=None, derandomize=True, database=None)
+
+
+def sparse(rows, width, nnz=None):
+    return Sparse(Vocabulary("item", rows), width, SparseSettings(nnz))
+
+
+def described(method):
+    return {a.name: (a.shape, a.dtype) for a in method.arrays()}
+
+
+def reference(table, nnz):
+    """The nnz largest magnitudes one after the other, ties by position."""
+    order = sorted(range(table.size), key=lambda i: (-abs(table.flat[i]), i))[:nnz]
+    out = np.zeros_like(table)
+    for i in order:
+        out.flat[i] = table.flat[i]
+    return out
+
+
+def test_csr_and_coo_by_hand():
+    table = np.array([[0, 5, 0], [0, 0, 0], [7, 0, -9]], np.float32)
+    kept = np.array([1, 6, 8])
+    assert not sparse(3, 3, 3).by_rows and sparse(3, 3, 6).by_rows  # 24 and 31 bytes; 48 and 46
+    coo = sparse(3, 3, 3).stored(table, kept)
+    assert {k: v.tolist() for k, v in coo.items()} == {"values": [[5], [7], [-9]], "positions": [1, 6, 8]}
+    all_rows = np.array([0, 1, 2, 4, 6, 8])
+    csr = sparse(3, 3, 6).stored(table, all_rows)
+    assert csr["offsets"].tolist() == [0, 3, 4, 6] and csr["columns"].tolist() == [0, 1, 2, 1, 0, 2]
+    np.testing.assert_array_equal(sparse(3, 3, 6)(np.arange(3), csr), table)
+    np.testing.assert_array_equal(sparse(3, 3, 3)(np.arange(3), coo), table)
+
+
+def test_types_by_size():
+    assert described(sparse(10, 256, 1000)) == {
+        "values": ((1000, 1), "float32"),
+        "offsets": ((11,), "int32"),
+        "columns": ((1000,), "uint8"),
+    }
+    assert described(sparse(10, 257, 1000))["columns"][1] == "uint16"
+    assert described(sparse(40_000, 65_537, 10**6))["columns"][1] == "uint32"
+    assert described(sparse(2**25, 64, 9))["positions"][1] == "int64"
+    assert described(sparse(2**25 - 1, 64, 9))["positions"][1] == "int32"
+
+
+@given(st.integers(1, 12), st.integers(1, 9), st.data())
+@quick
+def test_vectors_are_those_of_the_pruned_table(rows, width, data):
+    nnz = data.draw(st.integers(1, rows * width))
+    table = np.random.default_rng(nnz).integers(-3, 4, (rows, width)).astype(np.float32)
+    method = sparse(rows, width, nnz)
+    arrays = method.stored(table, largest_entries(np.abs(table), nnz, "item"))
+    assert {k: (v.shape, str(v.dtype)) for k, v in arrays.items()} == described(method)
+    np.testing.assert_array_equal(method(np.arange(rows), arrays), reference(table, nnz))
+    ids = np.arange(rows)[::-1].reshape(1, rows, 1)
+    np.testing.assert_array_equal(method(ids, arrays), reference(table, nnz)[ids])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("nnz", [9, 200])
+def test_lookups_under_xla(nnz):
+    table = np.random.default_rng(0).normal(size=(30, 10)).astype(np.float32)
+    method = sparse(30, 10, nnz)
+    arrays = method.stored(table, largest_entries(np.abs(table), nnz, "item"))
+    tensors = {k: tf.constant(v) for k, v in arrays.items()}
+    compiled = tf.function(lambda ids: method(ids, tensors, keras.ops), jit_compile=True)
+    np.testing.assert_array_equal(compiled(tf.range(30)), reference(table, nnz))
+
+
+def test_positions_beyond_int32():
+    method = sparse(2**25, 64, 3)
+    kept = np.array([5, 2**31 - 1, 2**31 - 64])[[0, 2, 1]]
+    arrays = {"values": np.array([[1], [2], [3]], np.float32), "positions": kept}
+    out = method(np.array([0, 2**25 - 1]), arrays)
+    assert out[0, 5] == 1 and out[1, 0] == 2 and out[1, 63] == 3 and np.count_nonzero(out) == 3
+
+
+@given(st.integers(1, 4000), st.sampled_from([1, 2, 64, 256, 300]), st.floats(0, 1.5))
+@quick
+def test_the_largest_nnz_is_the_last_that_fits(rows, width, share):
+    budget = int(share * 4 * rows * width)
+    nnz = largest_nnz(rows, width, budget)
+    if budget < 8:
+        assert nnz == 1
+        return
+    assert sparse(rows, width, nnz).nbytes <= budget
+    assert nnz == rows * width or sparse(rows, width, nnz + 1).nbytes > budget
+
+
+def test_sizes_and_settings_that_cannot_be():
+    assert sparse(5, 4).nnz == sparse(5, 4, 21).nnz == 20
+    with pytest.raises(RequestError, match="nnz=0: give 1 or more"):
+        sparse(5, 4, 0)
+    with pytest.raises(OverBudget) as caught:
+        Sparse.fit(Vocabulary("item", 5), 4, SparseSettings(), 7)
+    assert caught.value.smallest_bytes == 8
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_weights_that_are_no_numbers_are_refused(wrong):
+    with pytest.raises(RunFailed, match="field item: 1 of 4 weights are no finite numbers"):
+        largest_entries(np.array([1, wrong, 2, 3]), 2, "item")
