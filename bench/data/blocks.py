@@ -1,7 +1,7 @@
 """Blocks of rows on disk: what is read of a source before its rows are split and numbered.
 
-A block is a file of arrays, each of which can be read alone. It is written whole or not at all, and its name has its
-CRC-32, so that a command that was killed goes on where it was. Only a few blocks are in memory at once.
+A block is an Arrow file, each of whose columns can be read alone. It is written whole or not at all, and its name has
+its CRC-32, so that a command that was killed goes on where it was. Only a few blocks are in memory at once.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.data.arrow import from_arrays, to_arrays
+from bench.data.arrow import from_numpy, to_numpy
 from bench.data.interactions import Block, Floats, Notes
 from bench.data.sums import checksum
 
-LABELS, TIMES, DENSE, CODES, VALUES = "labels", "timestamps", "dense", "codes.", "values."
-"""Names of a block's arrays; those of a field's codes and values are followed by its name."""
+LABELS, TIMES, DENSE, IDS = "labels", "timestamps", "dense", "ids."
+"""Names of a block's columns; that of a field's ids is followed by its name."""
 
-SUFFIX = ".safetensors"
+SUFFIX = ".arrow"
 
 Array = npt.NDArray[Any]
 
@@ -55,16 +55,17 @@ class Blocks:
 
     def write(self, number: int, block: Block) -> None:
         """Writes a block."""
-        from safetensors.numpy import save_file
+        import pyarrow as pa
 
-        arrays: dict[str, Array] = {LABELS: block.labels}
+        columns = {LABELS: from_numpy(block.labels)}
         if block.timestamps is not None:
-            arrays[TIMES] = block.timestamps
+            columns[TIMES] = from_numpy(block.timestamps)
         if block.dense is not None:
-            arrays[DENSE] = block.dense
+            width = block.dense.shape[1]
+            columns[DENSE] = pa.FixedSizeListArray.from_arrays(from_numpy(block.dense.reshape(-1)), width)
         for name, ids in block.ids.items():
-            arrays[CODES + name] = ids.codes
-            arrays |= {f"{VALUES}{name}.{key}": own for key, own in to_arrays(ids.values).items()}
+            codes = from_numpy(ids.codes.astype(_smallest(len(ids.values))))
+            columns[IDS + name] = pa.DictionaryArray.from_arrays(codes, ids.values, safe=False)
         about = {
             "rows": len(block),
             "role": block.role,
@@ -72,12 +73,10 @@ class Blocks:
             "sizes": {name: [len(ids.values), ids.values.nbytes] for name, ids in block.ids.items()},
             "notes": block.notes,
         }
+        batch = pa.record_batch(columns, metadata={"about": json.dumps(about)})
         new = self._folder / f"{number:06d}.new"
-        save_file(
-            {name: np.ascontiguousarray(own) for name, own in arrays.items()},
-            new,
-            {"about": json.dumps(about)},
-        )
+        with pa.OSFile(str(new), "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
+            writer.write(batch)
         self._paths[number] = new.replace(self._folder / f"{number:06d}-{checksum(new):08x}{SUFFIX}")
 
     def close(self, count: int) -> None:
@@ -87,7 +86,8 @@ class Blocks:
             count: how many there are.
         """
         self.count = count
-        about = [json.loads(self._open(number).metadata()["about"]) for number in range(count)]
+        self._batches = [self._open(number) for number in range(count)]
+        about = [json.loads(batch.schema.metadata[b"about"]) for batch in self._batches]
         self.lengths = [one["rows"] for one in about]
         self.notes = [one["notes"] for one in about]
         self._roles = [one["role"] for one in about]
@@ -117,26 +117,27 @@ class Blocks:
 
     def labels(self) -> Floats:
         """The labels of all rows, float32 (rows,)."""
-        found = [self._array(number, LABELS) for number in range(self.count)]
+        found = [to_numpy(batch[LABELS]) for batch in self._batches]
         return np.concatenate(found) if found else np.zeros(0, np.float32)
 
     def times(self) -> list[Array] | None:
         """The timestamps of each block, or None if there are none."""
-        if not self.count or TIMES not in list(self._open(0).keys()):
+        if not self.count or TIMES not in self._batches[0].schema.names:
             return None
-        return [self._array(number, TIMES) for number in range(self.count)]
+        return [to_numpy(batch[TIMES]) for batch in self._batches]
 
     def dense(self, number: int) -> Floats:
         """The dense columns of a block, float32 (rows, width)."""
-        return self._array(number, DENSE)
+        column = self._batches[number][DENSE]
+        return to_numpy(column.values).reshape(len(column), -1)
 
-    def codes(self, number: int, field: str) -> npt.NDArray[np.int32]:
-        """The positions of a field's ids in its values, int32 (rows,)."""
-        return self._array(number, CODES + field)
+    def codes(self, number: int, field: str) -> Array:
+        """The positions of a field's ids in its values, unsigned integers (rows,)."""
+        return to_numpy(self._batches[number][IDS + field].indices)
 
     def values(self, field: str) -> list[Any]:
         """A field's values in each block, Arrow arrays."""
-        return [self._values(number, field) for number in range(self.count)]
+        return [batch[IDS + field].dictionary for batch in self._batches]
 
     def size_of(self, field: str) -> tuple[int, int]:
         """How many values the blocks list of a field, and their bytes."""
@@ -148,18 +149,15 @@ class Blocks:
         return self._paths[number].stat().st_size
 
     def _open(self, number: int) -> Any:
-        from safetensors import safe_open
+        """A block, whose columns are mapped and read when they are used."""
+        import pyarrow as pa
 
-        return safe_open(self._paths[number], "np")
+        return pa.ipc.open_file(pa.memory_map(str(self._paths[number]))).get_batch(0)
 
-    def _array(self, number: int, name: str) -> Array:
-        found: Array = self._open(number).get_tensor(name)
-        return found
 
-    def _values(self, number: int, field: str) -> Any:
-        file, name = self._open(number), f"{VALUES}{field}."
-        keys = [key for key in file.keys() if key.startswith(name)]  # noqa: SIM118 - a file is no dict
-        return from_arrays({key.removeprefix(name): file.get_tensor(key) for key in keys})
+def _smallest(count: int) -> Any:
+    """The type of the least bytes that holds positions in a list."""
+    return np.min_scalar_type(max(0, count - 1))
 
 
 def gather(

@@ -210,15 +210,10 @@ def encoded(column: Any) -> Encoded:
     import pyarrow as pa
 
     if pa.types.is_dictionary(column.type):
-        chunks = column.chunks
-        begins = np.cumsum([0, *(len(chunk.dictionary) for chunk in chunks)])
-        codes = [
-            to_numpy(chunk.indices) + np.int32(begin) for chunk, begin in zip(chunks, begins, strict=False)
-        ]
-        values = pa.concat_arrays([c.dictionary for c in chunks]) if chunks else pa.array([], pa.string())
-        return Encoded(
-            np.concatenate(codes) if codes else np.zeros(0, np.int32), values.cast(pa.large_string())
-        )
+        chunks = column.unify_dictionaries().chunks
+        values = chunks[0].dictionary if chunks else pa.array([], pa.string())
+        codes = [to_numpy(chunk.indices) for chunk in chunks] or [np.zeros(0, np.int32)]
+        return Encoded(np.concatenate(codes), values.cast(pa.large_string()))
     found = whole(column.dictionary_encode(null_encoding="encode"))
     return Encoded(to_numpy(found.indices).astype(np.int32, copy=False), found.dictionary)
 

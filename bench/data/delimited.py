@@ -22,8 +22,11 @@ from bench.data.pieces import Piece, Positions, quoted_fields
 from bench.data.table_settings import COMPRESSED, SEPARATORS, Form, suffix
 from bench.errors import RequestError
 
-BLOCK_BYTES = 1 << 25
+BLOCK_BYTES = 24 << 20
 """Bytes of a file that are read at once."""
+
+CHUNK_BYTES = 1 << 20
+"""Bytes that a file is asked for at once."""
 
 PARSED_BYTES = 1 << 22
 """Bytes that Arrow parses at once: no more than what a processor's cache holds, and more than a row has."""
@@ -189,10 +192,10 @@ class Delimited:
         with self._open() as (file, share):
             while True:
                 # What is left of the last piece may be long: as much is read again.
-                new = file.read(max(self._block_bytes, len(rest)))
-                if first:
-                    new, first = _without_bom(new, self._path), False
-                data = rest + new if rest else new
+                new = list(_chunks(file, max(self._block_bytes, len(rest))))
+                if first and new:
+                    new[0], first = _without_bom(new[0], self._path), False
+                data = b"".join([rest, *new])
                 if not new and data and not data.endswith((b"\n", b"\r")):
                     data += b"\n"
                 piece = Piece(data, line, self._quoted)
@@ -273,6 +276,13 @@ class Delimited:
             elif compression:
                 file = pa.CompressedInputStream(pa.PythonFile(raw), compression)
             yield file, lambda: raw.tell() / size
+
+
+def _chunks(file: BinaryIO, size: int) -> Iterator[bytes]:
+    """Yields the next bytes of a file, ``size`` of them at most, in parts whose memory is used again at once."""
+    while size > 0 and (chunk := file.read(min(size, CHUNK_BYTES))):
+        yield chunk
+        size -= len(chunk)
 
 
 def _without_bom(data: bytes, path: Path) -> bytes:

@@ -55,7 +55,7 @@ def test_what_is_not_finished_is_listed_and_removed(
 ) -> None:
     left = data_dir / "prepared" / ".feed0000feed0000.unfinished" / "blocks"
     left.mkdir(parents=True)
-    (left / "000000.safetensors").write_bytes(bytes(5000))
+    (left / "000000.arrow").write_bytes(bytes(5000))
     assert main(["list", "feed"]) == 0
     row = capsys.readouterr().out.splitlines()[1]
     assert row.startswith("feed0000feed  data") and "4.88 KiB" in row and row.endswith("not finished")
