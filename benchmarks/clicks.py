@@ -23,12 +23,11 @@ from typing import Any
 import numpy as np
 import psutil
 
-from bench import backend, tasks
-from bench.config import compose
+from bench import backend
 from bench.data.interactions import Field, Interactions, Part
 from bench.data.settings import CRITEO_SIZES
 from bench.errors import BenchError, RequestError
-from benchmarks.speed import Timed, epochs, ratio_line
+from benchmarks.timed import Pair, Timed, epochs, report, take_turns, trainer_of
 from benchmarks.torch_loop import is_there
 
 PARTS = ("head", "rows", "torch", "fit", "memory")
@@ -38,8 +37,15 @@ SMALL = 0.01
 FRAPPE = (957, 4082, 7, 7, 2, 3, 2, 9, 80, 233)
 """The numbers of ids of Frappe's fields."""
 
-DLRM = ("model=dlrm", "model.bottom_units=[512,256]", "model.hidden_units=[512,256]", "embedding_dim=16")
+DLRM = (
+    "task=click",
+    "model=dlrm",
+    "model.bottom_units=[512,256]",
+    "model.hidden_units=[512,256]",
+    "embedding_dim=16",
+)
 DEEPFM = (
+    "task=click",
     "model=deepfm",
     "model.linear=own",
     "model.batch_norm=true",
@@ -72,23 +78,9 @@ def random_clicks(sizes: Sequence[int], dense: int, rows: int = 400_000) -> Inte
     return Interactions("random", fields, train, first(0), first(256), (0.0, 1.0), None, "random")
 
 
-def trainer_of(data: Interactions, batch_size: int, *overrides: str) -> Any:
-    """Makes a compiled trainer as ``bench.run`` does."""
-    from bench import models
-    from bench.embeddings.layer import CompressedEmbedding
-    from bench.models.fields import choose_methods
-    from bench.training.trainer import Trainer
-
-    many = ("dataset=synthetic_ctr", "training.epochs=100", f"training.batch_size={batch_size}")
-    settings = compose([*many, *overrides])
-    layers = {
-        name: CompressedEmbedding(method, seed=0, name=f"{name}_embedding")
-        for name, method in choose_methods(settings, data).items()
-    }
-    model = models.build(settings.model, layers, None, data.dense_dim)
-    made = Trainer(model, data, settings.training, seed=0, task=tasks.find("click"))
-    made.loop.run(made.batches.example())
-    return made
+def batches_of(batch: int) -> str:
+    """The setting of a batch's size."""
+    return f"training.batch_size={batch}"
 
 
 def criteo(scale: float) -> Interactions:
@@ -194,7 +186,7 @@ def measure_memory(scale: float) -> dict[str, float]:
     data = criteo(scale)
     before = psutil.Process().memory_info().rss
     began = time.perf_counter()
-    trainer = trainer_of(data, 2048, *DLRM)
+    trainer = trainer_of(data, *DLRM, batches_of(2048))
     first = time.perf_counter() - began
     trainer.loop.run(next(trainer.batches.epoch(1)))
     began = time.perf_counter()
@@ -218,38 +210,36 @@ def memory(scale: float) -> None:
           f"{found['peak_bytes'] / found['held_bytes']:.2f} times weights, moments and clocks")  # fmt: skip
 
 
-def add_steps(timed: list[Timed], parts: Sequence[str], scale: float) -> list[tuple[str, str, float, bool]]:
+def add_steps(timed: list[Timed], parts: Sequence[str], scale: float) -> list[Pair]:
     """Adds the programs of ``head``, ``rows`` and ``torch``; gives the pairs to compare, and the ratios wanted."""
-    pairs: list[tuple[str, str, float, bool]] = []
+    pairs: list[Pair] = []
     data = criteo(SMALL)
     for batch, by_head, sparse in zip(BATCHES, (1.3, 1.15), (2.5, 1.2), strict=True):
-        trainer, own = trainer_of(data, batch, *DLRM), f"DLRM, batch {batch:,}"
-        timed.append(Timed(own, epochs(trainer, 200_000 // batch), []))
+        trainer, own = trainer_of(data, *DLRM, batches_of(batch)), f"DLRM, batch {batch:,}"
+        timed.append(Timed(own, epochs(trainer, 200_000 // batch)))
         if "head" in parts:
-            timed.append(Timed(f"{own}: head alone", head_of(trainer, batch), []))
-            pairs.append((own, f"{own}: head alone", by_head, True))
+            timed.append(Timed(f"{own}: head alone", head_of(trainer, batch)))
+            pairs.append(Pair(own, f"{own}: head alone", by_head, at_most=True))
         if "torch" in parts:
-            timed.append(Timed(f"{own}: PyTorch, SparseAdam", torch_step(SMALL, batch, "sparse", 60), []))
-            pairs.append((f"{own}: PyTorch, SparseAdam", own, sparse, False))
+            timed.append(Timed(f"{own}: PyTorch, SparseAdam", torch_step(SMALL, batch, "sparse", 60)))
+            pairs.append(Pair(f"{own}: PyTorch, SparseAdam", own, sparse))
     own = f"DLRM, batch {BATCHES[1]:,}"
     if "rows" in parts:
         large = f"DLRM, {round(scale * sum(CRITEO_SIZES)):,} rows"
-        timed.append(Timed(large, epochs(trainer_of(criteo(scale), BATCHES[1], *DLRM), 100), []))
-        pairs.append((large, own, 1.15, True))
+        timed.append(Timed(large, epochs(trainer_of(criteo(scale), *DLRM, batches_of(BATCHES[1])), 100)))
+        pairs.append(Pair(large, own, 1.15, at_most=True))
     if "torch" in parts:
-        timed.append(
-            Timed("PyTorch, dense Adam, 3.4 million rows", torch_step(0.1, BATCHES[1], "dense", 10), [])
-        )
-        pairs.append(("PyTorch, dense Adam, 3.4 million rows", own, 6.0, False))
+        timed.append(Timed("PyTorch, dense Adam, 3.4 million rows", torch_step(0.1, BATCHES[1], "dense", 10)))
+        pairs.append(Pair("PyTorch, dense Adam, 3.4 million rows", own, 6.0))
     return pairs
 
 
-def add_fit(timed: list[Timed]) -> list[tuple[str, str, float, bool]]:
+def add_fit(timed: list[Timed]) -> list[Pair]:
     """Adds the DeepFM of Frappe's sizes, here and by Keras's ``fit``."""
     data = random_clicks(FRAPPE, 0, 202_027)
-    timed.append(Timed("DeepFM, batch 4,096", epochs(trainer_of(data, 4096, *DEEPFM)), []))
-    timed.append(Timed("DeepFM, batch 4,096: Keras fit", keras_fit(data, 4096), []))
-    return [("DeepFM, batch 4,096: Keras fit", "DeepFM, batch 4,096", 1.5, False)]
+    timed.append(Timed("DeepFM, batch 4,096", epochs(trainer_of(data, *DEEPFM, batches_of(4096)))))
+    timed.append(Timed("DeepFM, batch 4,096: Keras fit", keras_fit(data, 4096)))
+    return [Pair("DeepFM, batch 4,096: Keras fit", "DeepFM, batch 4,096", 1.5)]
 
 
 def main(arguments: list[str]) -> int:
@@ -272,18 +262,9 @@ def main(arguments: list[str]) -> int:
     timed: list[Timed] = []
     pairs = add_steps(timed, parts, scale) if {"head", "rows", "torch"} & set(parts) else []
     pairs += add_fit(timed) if "fit" in parts else []
-    for item in timed:
-        item.measure()  # not counted: it touches memory for the first time
-    for _ in range(repeats):
-        for item in timed:
-            item.taken.append(item.measure())
-    print("\nMilliseconds a step: median (least to most)")
-    for item in timed:
-        print(f"  {item.median:9.4f}  ({min(item.taken):.4f} to {max(item.taken):.4f})  {item.name}")
-    print("\nRatios: median (least to most), pair by pair")
-    by_name = {item.name: item for item in timed}
-    for slow, fast, wanted, at_most in pairs:
-        print(ratio_line(by_name[slow], by_name[fast], wanted, at_most))
+    take_turns(timed, repeats)
+    if timed:
+        report(timed, pairs)
     if "memory" in parts:
         memory(scale)
     return 0

@@ -23,7 +23,7 @@ from bench.embeddings.base import OverBudget, Vocabulary
 from bench.embeddings.budget import choose
 from bench.errors import BenchError, RequestError
 from bench.records import result as results
-from benchmarks.speed import epochs, trainer_of
+from benchmarks.timed import epochs, trainer_of
 
 REFERENCE = "qr"
 STEPS = 2000

@@ -11,8 +11,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,75 +20,24 @@ from bench import backend, data
 from bench.config import compose
 from bench.data.interactions import Field, Interactions, Part
 from bench.errors import BenchError, RequestError
+from benchmarks.timed import Pair, Timed, epochs, report, take_turns, trainer_of
 from benchmarks.torch_loop import is_there
 
 PARTS = ("recipe", "torch", "large", "time")
 LARGE_ROWS = (4_000_000, 2_000_000)
 DENSE_ROWS = (400_000, 200_000)
+LARGE = f"full, {LARGE_ROWS[0]:,} + {LARGE_ROWS[1]:,} rows: deferred"
 EXPERIMENTS = {"full": "strategy=full", "QR + MD": "strategy=qr_md"}
-
-
-@dataclass
-class Timed:
-    """A program and its times: milliseconds a step, one number for each repeat."""
-
-    name: str
-    measure: Callable[[], float]
-    taken: list[float]
-
-    @property
-    def median(self) -> float:
-        """Median of the times, in milliseconds."""
-        return float(np.median(self.taken))
-
-
-def settings_of(*overrides: str) -> Any:
-    """Composes the settings of the recipe, with some changed."""
-    many = "training.epochs=100"  # more epochs than any measurement takes
-    return compose([*["num_buckets=120"] * ("strategy=qr_md" in overrides), many, *overrides])
-
-
-def trainer_of(interactions: Interactions, *overrides: str, loop: Any = None) -> Any:
-    """Makes a compiled trainer as ``bench.run`` does."""
-    from bench import models
-    from bench.embeddings.layer import CompressedEmbedding
-    from bench.models.fields import choose_methods
-    from bench.training.loop import Loop
-    from bench.training.trainer import Trainer
-
-    settings = settings_of(*overrides)
-    methods = choose_methods(settings, interactions)
-    layers = {
-        name: CompressedEmbedding(method, seed=0, name=f"{name}_embedding")
-        for name, method in methods.items()
-    }
-    model = models.build(settings.model, layers, interactions.label_range)
-    made = Trainer(model, interactions, settings.training, seed=0, loop=loop or Loop)
-    made.loop.run(made.batches.example())
-    return made
-
-
-def epochs(trainer: Any, most_steps: int | None = None) -> Callable[[], float]:
-    """Makes a function that trains for an epoch, or for its first steps, and gives milliseconds a step.
-
-    The time includes host preparation and, after a whole epoch, settling.
-    """
-    number = 0
-
-    def measure() -> float:
-        nonlocal number
-        number += 1
-        began, steps = time.perf_counter(), 0
-        for chunk in trainer.batches.epoch(number):
-            trainer.loop.run(chunk)
-            steps += chunk.steps
-            if most_steps and steps >= most_steps:
-                break
-        if not most_steps:
-            trainer.loop.settle()
-        return 1000 * (time.perf_counter() - began) / steps
-
-    return measure
+PAIRS = (
+    Pair("full: recipe", "full: deferred", 30),
+    Pair("full: recipe", "full: dense", 10),
+    Pair("full: dense", "full: deferred", 2.5),
+    Pair("QR + MD: recipe", "QR + MD: deferred", 10),
+    Pair("QR + MD: recipe", "QR + MD: dense", 7),
+    Pair("full: PyTorch", "full: deferred", 8),
+    Pair(LARGE, "full: deferred", 2, at_most=True),
+    Pair(f"full, {DENSE_ROWS[0]:,} + {DENSE_ROWS[1]:,} rows: dense", LARGE),
+)
 
 
 def random_rows(users: int, items: int, rows: int = 400_000) -> Interactions:
@@ -120,10 +67,10 @@ def recipe(interactions: Interactions, timed: list[Timed]) -> None:
     )
     for number, (name, strategy) in enumerate(EXPERIMENTS.items(), start=1):
         replica = build(number, ratings)
-        timed.append(Timed(f"{name}: recipe", lambda r=replica: r.measure(400)[0], []))
+        timed.append(Timed(f"{name}: recipe", lambda r=replica: r.measure(400)[0]))
         for updates in ("deferred", "dense"):
             trainer = trainer_of(interactions, strategy, f"training.table_updates={updates}")
-            timed.append(Timed(f"{name}: {updates}", epochs(trainer), []))
+            timed.append(Timed(f"{name}: {updates}", epochs(trainer)))
 
 
 def torch(interactions: Interactions, timed: list[Timed]) -> None:
@@ -139,7 +86,7 @@ def torch(interactions: Interactions, timed: list[Timed]) -> None:
             command = [sys.executable, "-m", "benchmarks.torch_loop", str(rows), "600"]
             return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
-    timed.append(Timed("full: PyTorch", measure, []))
+    timed.append(Timed("full: PyTorch", measure))
 
 
 def large(timed: list[Timed]) -> None:
@@ -151,7 +98,7 @@ def large(timed: list[Timed]) -> None:
             trainer.batches.chunk_steps = most // 2
             trainer.loop.run(trainer.batches.example())
         name = f"full, {rows[0]:,} + {rows[1]:,} rows: {updates}"
-        timed.append(Timed(name, epochs(trainer, most), []))
+        timed.append(Timed(name, epochs(trainer, most)))
 
 
 def where_time_goes(interactions: Interactions, repeats: int) -> None:
@@ -214,41 +161,6 @@ def _alone(batches: Any) -> float:
     return 1000 * (time.perf_counter() - began) / steps
 
 
-def ratio_line(slow: Timed, fast: Timed, wanted: float | None = None, at_most: bool = False) -> str:
-    """Gives a line with the median and the range of the ratios of pairs, and whether the goal is met."""
-    ratios = np.array(slow.taken) / np.array(fast.taken)
-    line = (
-        f"  {np.median(ratios):7.2f}  ({ratios.min():.2f} to {ratios.max():.2f})  {slow.name} / {fast.name}"
-    )
-    if wanted is not None:
-        met = np.median(ratios) <= wanted if at_most else np.median(ratios) >= wanted
-        line += f"   {'at most' if at_most else 'at least'} {wanted:g}: {'yes' if met else 'NO'}"
-    return line
-
-
-def report(timed: list[Timed]) -> None:
-    """Prints all times and ratios."""
-    print("\nMilliseconds a step: median (least to most)")
-    for item in timed:
-        print(f"  {item.median:9.4f}  ({min(item.taken):.4f} to {max(item.taken):.4f})  {item.name}")
-    by_name = {item.name: item for item in timed}
-    big = f"full, {LARGE_ROWS[0]:,} + {LARGE_ROWS[1]:,} rows: deferred"
-    pairs: list[tuple[str, str, float | None, bool]] = [
-        ("full: recipe", "full: deferred", 30, False),
-        ("full: recipe", "full: dense", 10, False),
-        ("full: dense", "full: deferred", 2.5, False),
-        ("QR + MD: recipe", "QR + MD: deferred", 10, False),
-        ("QR + MD: recipe", "QR + MD: dense", 7, False),
-        ("full: PyTorch", "full: deferred", 8, False),
-        (big, "full: deferred", 2, True),
-        (f"full, {DENSE_ROWS[0]:,} + {DENSE_ROWS[1]:,} rows: dense", big, None, False),
-    ]
-    print("\nRatios: median (least to most), pair by pair")
-    for slow, fast, wanted, at_most in pairs:
-        if slow in by_name and fast in by_name:
-            print(ratio_line(by_name[slow], by_name[fast], wanted, at_most))
-
-
 def main(arguments: list[str]) -> int:
     """Runs the benchmark. The module's docstring lists the ``NAME=VALUE`` arguments."""
     given = dict(argument.partition("=")[::2] for argument in arguments)
@@ -277,18 +189,14 @@ def main(arguments: list[str]) -> int:
     if "recipe" in parts:
         recipe(interactions, timed)
     elif "torch" in parts or "large" in parts:
-        timed.append(Timed("full: deferred", epochs(trainer_of(interactions, "strategy=full")), []))
+        timed.append(Timed("full: deferred", epochs(trainer_of(interactions, "strategy=full"))))
     if "torch" in parts:
         torch(interactions, timed)
     if "large" in parts:
         large(timed)
-    for item in timed:
-        item.measure()  # not counted: it touches memory for the first time
-    for _ in range(repeats):
-        for item in timed:
-            item.taken.append(item.measure())
+    take_turns(timed, repeats)
     if timed:
-        report(timed)
+        report(timed, PAIRS)
     if "time" in parts:
         where_time_goes(interactions, repeats)
     return 0
