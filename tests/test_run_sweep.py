@@ -10,6 +10,8 @@ from commands import Commands, Done, client_of, error_line, logged_runs, result_
 from bench.records.result import Result
 from bench.tradeoff import tradeoff
 
+pytestmark = pytest.mark.slow
+
 
 def test_each_job_has_its_folder_and_result(sweep: Done) -> None:
     assert sweep.code == 0, sweep.err
@@ -50,7 +52,6 @@ def test_report_of_a_sweep_is_beside_its_runs_and_in_mlflow(sweep: Done, good: D
     assert {f"report/{path.name}" for path in folder.iterdir()} == stored
 
 
-@pytest.mark.slow
 def test_a_sweep_that_trains_nothing_writes_no_report(commands: Commands) -> None:
     for _ in range(2):
         again = commands.small("-m", "strategy=full,qr", "training.epochs=1")
@@ -59,7 +60,6 @@ def test_a_sweep_that_trains_nothing_writes_no_report(commands: Commands) -> Non
     assert not (again.folders[0].parent / "report").exists()
 
 
-@pytest.mark.slow
 def test_failed_and_refused_jobs_end_no_other(commands: Commands) -> None:
     done = commands.small(
         "-m", "strategy=qr", "training.optimizer=sgd", "budget=0.0001,0.5", "training.learning_rate=1e30,0.01"
@@ -77,14 +77,12 @@ def test_failed_and_refused_jobs_end_no_other(commands: Commands) -> None:
     assert statuses == ["FAILED", "FINISHED"]
 
 
-@pytest.mark.slow
 def test_every_job_of_a_sweep_is_left_a_result(commands: Commands) -> None:
     done = commands.small("-m", "strategy=qr", "budget=0.0001,0.5")
     assert (done.code, done.err.count("error:")) == (0, 0)  # a refused point is listed and is no failure
     assert [result["status"] for result in done.results] == ["refused", "finished"]
 
 
-@pytest.mark.slow
 def test_ready_sweep_is_one_word_and_gives_a_trade_off(commands: Commands) -> None:
     given = ("dataset=synthetic", "num_buckets=20,40", "seed=0,1", "training.epochs=1")
     done = commands.small("experiment=sweep_buckets", *given)
@@ -100,7 +98,6 @@ def _has_result(folder) -> bool:
     return (folder / "result.json").exists()
 
 
-@pytest.mark.slow
 def test_full_tables_of_an_earlier_sweep_are_the_baseline(commands: Commands) -> None:
     quick = ("training.epochs=1", "training.jit=false")
     assert commands.small("-m", "strategy=full", "seed=0,1,2", *quick).code == 0
@@ -115,7 +112,6 @@ def test_full_tables_of_an_earlier_sweep_are_the_baseline(commands: Commands) ->
     assert "of an earlier command" not in other.out
 
 
-@pytest.mark.slow
 def test_an_experiment_that_is_renamed_in_mlflow_trains_nothing_anew(commands: Commands) -> None:
     given = ("-m", "strategy=full,qr", "training.epochs=1", "training.jit=false")
     assert commands.small(*given).code == 0

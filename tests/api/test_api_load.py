@@ -18,7 +18,7 @@ from bench.trained import Trained
 
 SMALL = {"num_ratings": 3000, "num_users": 120, "num_items": 90}
 
-every_strategy = pytest.mark.parametrize("strategy", slow_but(("ptq_int8",), options("strategy")))
+every_strategy = pytest.mark.parametrize("strategy", slow_but(("qr",), options("strategy")))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -109,6 +109,7 @@ def table() -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_loading_leaves_the_settings_of_keras_and_random_numbers():
     import keras
 

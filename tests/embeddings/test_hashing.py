@@ -91,6 +91,7 @@ def test_buckets_are_uniform(degree):
             assert p < 1 - 1e-4
 
 
+@pytest.mark.slow
 def test_hashes_are_independent_of_each_other():
     values = below(hashes(IDS, coefficients(2, seed=1), np), 40, np)
     table = np.bincount(values[:, 0] * 40 + values[:, 1], minlength=1600).reshape(40, 40)

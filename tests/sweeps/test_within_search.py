@@ -145,6 +145,7 @@ def test_settings_of_methods_are_not_for_full_tables(tmp_path: Path) -> None:
     assert task.seen[0][0] == "full"
 
 
+@pytest.mark.slow
 def test_method_that_is_never_within(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(Task(), "strategy=qr,md", "hydra.sweeper.within=1e-4") == 0
     out = capsys.readouterr().out

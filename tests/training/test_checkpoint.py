@@ -101,10 +101,9 @@ def test_every_kind_of_training_goes_on(by_rows, tmp_path, training):  # noqa: F
     check_equal(lambda: rating_trainer(**training), tmp_path / "state")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "training",
-    [pytest.param({}, marks=pytest.mark.slow), {**PUBLISHED, "clipnorm": 5.0, "embedding_l2": 0.01}],
-    ids=["plain", "published"],
+    "training", [{}, {**PUBLISHED, "clipnorm": 5.0, "embedding_l2": 0.01}], ids=["plain", "published"]
 )
 def test_normalization_and_dropout_go_on(by_rows, tmp_path, training):  # noqa: F811
     check_equal(lambda: click_trainer(**training), tmp_path / "state", killed_in=2)

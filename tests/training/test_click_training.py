@@ -91,7 +91,7 @@ EPSILON = {"epsilon": 1e-3}
 """Of Adam: biases before a normalization have gradients of mere rounding, which a small one would blow up."""
 
 
-@pytest.mark.parametrize("name", ["deepfm", "wide_deep"])
+@pytest.mark.parametrize("name", ["deepfm", pytest.param("wide_deep", marks=pytest.mark.slow)])
 def test_training_is_that_of_keras_fit(name):
     data = interactions()
     ours, theirs = build(data, name), build(data, name)
@@ -141,7 +141,8 @@ def test_each_of_them_counts():
     assert all(np.abs(found[0] - other).max() > 1e-3 for other in found[1:])
 
 
-@pytest.mark.parametrize("optimizer", ["adam", pytest.param("sgd", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_the_rate_falls_on_a_plateau_by_rows_and_dense_as_in_plain_keras(by_rows, optimizer):  # noqa: F811
     data = interactions()
     schedule = replace(TRAINING.schedule, kind="plateau", factor=0.2, patience=1, min_delta=100.0)

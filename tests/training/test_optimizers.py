@@ -248,6 +248,7 @@ def test_a_variable_without_a_gradient_stays_as_in_keras():
     assert furthest({k: after[k] for k in values(plain)}, values(ours())) > 1e-3  # the others moved
 
 
+@pytest.mark.slow
 def test_what_is_evaluated_with_averages_is_what_training_would_leave():
     settings = {"use_ema": True, "ema_momentum": 0.9}
     model = ours()

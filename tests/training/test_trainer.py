@@ -81,7 +81,7 @@ def assert_close(one, other, tolerance):
 @pytest.mark.parametrize(
     ("optimizer", "methods"),
     [
-        ("adam", ("full", "full")),
+        pytest.param("adam", ("full", "full"), marks=pytest.mark.slow),
         ("adam", ("qr", "md")),
         pytest.param("sgd", ("full", "full"), marks=pytest.mark.slow),
         pytest.param("adagrad", ("full", "full"), marks=pytest.mark.slow),
@@ -146,7 +146,7 @@ def test_sgd_against_plain_numpy_with_a_last_batch_that_is_not_full(by_rows):
     assert history.epochs[0]["val_rmse"] == pytest.approx(np.sqrt((error**2).mean()), abs=1e-6)
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "adafactor", "nadam"])
+@pytest.mark.parametrize("optimizer", slow_but(["nadam"], ["adamw", "adafactor", "nadam"]))
 def test_an_optimizer_without_a_form_for_rows_trains_dense(by_rows, optimizer):
     data = interactions(600)
     before = {v.path: v.numpy() for v in build(data).variables}
@@ -156,7 +156,8 @@ def test_an_optimizer_without_a_form_for_rows_trains_dense(by_rows, optimizer):
     assert any(np.abs(after[name] - before[name]).max() > 1e-5 for name in before)
 
 
-@pytest.mark.parametrize("model", slow_but(["neumf"], ["dot_bias", "neumf"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["dot_bias", "neumf"])
 def test_other_models_train_the_same_by_rows_and_dense(by_rows, model):
     data = interactions(800)
     rows, history, run = trained(data, ("qr", "md"), model, jit=False)
