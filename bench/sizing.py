@@ -8,7 +8,7 @@ from typing import Any
 
 from bench import data
 from bench.config import Settings
-from bench.config.optimizers import MOMENTS
+from bench.config.optimizers import BY_ROWS, HELD_ONCE, MOMENTS
 from bench.config.typed import shown
 from bench.embeddings.base import Method
 from bench.errors import RequestError
@@ -38,10 +38,20 @@ def peak_bytes(
 
 
 def table_bytes(settings: Settings, methods: Mapping[str, Method[Any]]) -> int:
-    """Gives the bytes of tables that training holds at least: weights, a working copy or gradients, moments."""
-    copies = 2 + MOMENTS.get(settings.training.optimizer, 0)
-    tables = [array for method in methods.values() for array in method.tables()]
-    return sum(array.nbytes * (copies if array.trainable else 1) for array in tables)
+    """Gives the bytes of tables that training holds at least: weights, a working copy or gradients, moments.
+
+    Of large tables that are updated by rows there is no working copy.
+    """
+    training = settings.training
+    moments = MOMENTS.get(training.optimizer, 0)
+    by_rows = training.table_updates == "deferred" and training.optimizer in BY_ROWS
+    by_rows = by_rows and not (training.best_weights or training.embedding_l2 or training.clipnorm)
+    total = 0
+    for method in methods.values():
+        for table in method.tables():
+            once = by_rows and table.size > HELD_ONCE and not method.changes()
+            total += table.nbytes * (1 + (moments + (not once)) * table.trainable)
+    return total
 
 
 def check_memory(
@@ -72,7 +82,7 @@ def check_memory(
     would = f"{' or '.join(smaller)} would fit" if smaller else "nothing smaller was found that fits"
     raise RequestError(
         f"embedding_dim={settings.embedding_dim}: training these tables takes {short_size(needed)} at least "
-        f"(weights, their working copy, moments of {settings.training.optimizer}), {short_size(free)} of memory are "
+        f"(weights, working copies, moments of {settings.training.optimizer}), {short_size(free)} of memory are "
         f"free; {would}"
     )
 

@@ -190,7 +190,7 @@ def measure_memory(scale: float) -> dict[str, float]:
     first = time.perf_counter() - began
     trainer.loop.run(next(trainer.batches.epoch(1)))
     began = time.perf_counter()
-    trainer.loop.settle()
+    trainer.loop.release()
     settled = time.perf_counter() - began
     rows = sum(field.size for field in data.fields.values())
     return {

@@ -36,6 +36,23 @@ def test_tables_are_counted_with_what_training_keeps_beside_them(given, copies, 
 
 
 @pytest.mark.parametrize(
+    ("given", "copies"),
+    [
+        ((), 3),
+        (("training.optimizer=rowwise_adagrad",), 1),
+        (("training.optimizer=nadam",), 4),  # has no form for rows
+        (("training.table_updates=dense",), 4),
+        (("training.best_weights=true", "dataset.split.validation_fraction=0.1"), 4),
+        (("strategy=deeplight",), 4),
+    ],
+)
+def test_of_large_tables_there_is_no_working_copy(given, copies, data_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(sizing, "HELD_ONCE", 1000)
+    run = experiment(data_dir, tmp_path, *given)
+    assert sizing.table_bytes(run.settings, run.methods) == pytest.approx(copies * FULL, rel=0.05)
+
+
+@pytest.mark.parametrize(
     ("given", "free", "says"),
     [
         ((), 3 * FULL, "embedding_dim=8 would fit"),  # no budget makes full tables smaller

@@ -49,6 +49,13 @@ MOMENTS: Mapping[str, int] = {
 """How many numbers each keeps beside a number of a table, at least; the others may keep none."""
 
 
+BY_ROWS = (*LAZY, "adagrad", "adam", "rmsprop", "sgd")
+"""The optimizers that have a form for rows, at least with their usual settings."""
+
+HELD_ONCE = 1 << 24
+"""Numbers in a table above which training by rows holds its weights once."""
+
+
 def check_names(optimizer: str, settings: Mapping[str, Value]) -> None:
     """Refuses settings that an optimizer does not have. Values are judged later, by Keras.
 

@@ -203,6 +203,11 @@ class Method(ABC, Generic[S]):
         """Returns True if ``change`` is to be called now. Called at the end of every chunk of steps and every epoch."""
         return False
 
+    @classmethod
+    def changes(cls) -> bool:
+        """Returns True if the method has a ``change``, which reads whole arrays while they are trained."""
+        return cls.is_due is not Method.is_due
+
     def change(
         self, progress: Progress, arrays: Mapping[str, np.ndarray], rng: np.random.Generator
     ) -> Change:

@@ -87,6 +87,7 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         self.weight_variables: dict[str, keras.Variable] = {}
         self.map_variables: dict[str, keras.Variable] = {}
         self._given: _Given | None = None
+        self._readers: Mapping[str, Callable[[Any], Any]] = {}
 
     def build(self, input_shape: Any = None) -> None:
         """Makes the variables. Their shapes do not depend on the input's.
@@ -198,6 +199,19 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
                 "give each call a layer of its own"
             )
 
+    @contextmanager
+    def read_by(self, readers: Mapping[str, Callable[[Any], Any]]) -> Iterator[None]:
+        """Makes calls of the layer inside this context read some tables by functions.
+
+        Args:
+            readers: by table, a function from positions, integers (...), to rows, (..., width).
+        """
+        before, self._readers = self._readers, readers
+        try:
+            yield
+        finally:
+            self._readers = before
+
     def call(self, ids: Any, training: bool = False) -> Any:
         """Computes the vectors.
 
@@ -216,7 +230,10 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
             indices = self.form.lookups(ids, _tensors(self.map_variables), ops)
             check_lookups(self.form, indices)
             rows = {
-                name: ops.take(table, indices[name], axis=0) for name, table in self.table_variables.items()
+                name: self._readers[name](indices[name])
+                if name in self._readers
+                else ops.take(table, indices[name], axis=0)
+                for name, table in self.table_variables.items()
             }
         weights = _tensors({**self.weight_variables, **self.map_variables})
         vectors = self.form.combine(rows, indices, weights, ops, bool(training))

@@ -10,11 +10,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from bench.config.optimizers import HELD_ONCE
 from bench.training.noise import noise, noise_key
 from bench.training.rules import RowRule
 
 LARGE = 1 << 16
 """Numbers in an array above which its rows are worth deferring: below, one pass over all of it costs less."""
+
+ONCE = HELD_ONCE
+"""Numbers in a table above which its weights are held once, in the rows that are trained: the layer's variable is empty
+meanwhile."""
 
 BLOCK_ROWS = 1 << 16
 """Rows that are rewritten at once between epochs: bounds the memory that takes."""
@@ -44,23 +49,33 @@ class DeferredTable:
     each row once: XLA pays for the number of gathers and scatters, hardly for their width. The layer's own
     variable is current only after ``settle``.
 
+    A table whose weights are held once has no rows in the layer's variable until ``release``: models read it by
+    ``read`` meanwhile.
+
     Args:
         variable: the layer's own, float32 (rows, width).
         rule: the optimizer, written for rows.
+        once: the weights are held once.
+
+    Attributes:
+        is_alone: True while the layer's variable is empty.
     """
 
-    def __init__(self, variable: Any, rule: RowRule) -> None:
-        self.variable, self.rule = variable, rule
+    def __init__(self, variable: Any, rule: RowRule, once: bool = False) -> None:
+        self.variable, self.rule, self.once, self.is_alone = variable, rule, once, False
         self.rows, self.width = variable.shape
         self.slot_width = 1 if rule.one_a_row else self.width
         self.columns = self.width + self.slot_width * len(rule.slots) + rule.clock
         self.state = tf.Variable(tf.zeros((self.rows, self.columns)), name="rows")
         self.adopt(reset_moments=True)
+        if once:
+            self.is_alone = True
+            _resize(self.variable.value, 0)
 
     @property
     def nbytes(self) -> int:
-        """Bytes held beside the layer's own variable."""
-        return 4 * int(self.rows) * int(self.columns)
+        """Bytes held beside the layer's own variable, or beside the weights where these are held once."""
+        return 4 * int(self.rows) * int(self.columns - self.width * self.once)
 
     def read(self, index: Any, clock: Clock) -> tuple[Any, list[Any]]:
         """Weights and moments of some rows, as the dense optimizer has them at ``clock``."""
@@ -88,7 +103,15 @@ class DeferredTable:
             self.state.scatter_update(tf.IndexedSlices(tf.concat([weights, moments], axis=1), index))
 
     def settle(self, clock: Clock, reset: bool) -> None:
-        """Writes the weights as of ``clock`` into the layer's variable; with ``reset`` into the rows too."""
+        """Writes the weights as of ``clock`` into the layer's variable; with ``reset`` into the rows too.
+
+        Weights that are held once are written into the rows alone.
+        """
+        if self.once and not (self.is_alone and reset):
+            return
+        self._settle(clock, reset)
+
+    def _settle(self, clock: Clock, reset: bool) -> None:
         for index in self._blocks():
             state = tf.gather(self.state, index)
             weights = state[:, : self.width]
@@ -98,7 +121,22 @@ class DeferredTable:
                     own = tf.zeros((weights.shape[0], 1))
                     rows = tf.concat([weights, *slots, own], axis=1)
                     self.state.scatter_update(tf.IndexedSlices(rows, index))
-            self.variable.value.scatter_update(tf.IndexedSlices(weights, index))
+            if not self.is_alone:
+                self.variable.value.scatter_update(tf.IndexedSlices(weights, index))
+
+    def release(self, clock: Clock) -> None:
+        """Gives weights that are held once back to the layer's variable, as of ``clock``, and forgets the moments."""
+        if self.is_alone:
+            _resize(self.variable.value, self.rows)
+            self.is_alone = False
+            self._settle(clock, reset=False)
+            _resize(self.state, 0)
+
+    def reclaim(self) -> None:
+        """Readies a released table for more steps: moments start anew, and the layer's variable keeps its weights."""
+        if self.once and not self.is_alone:
+            _resize(self.state, self.rows)
+            self.adopt(reset_moments=True)
 
     def _current(self, state: Any, clock: Clock) -> tuple[Any, list[Any]]:
         widths = [self.width, *[self.slot_width] * len(self.rule.slots), int(self.rule.clock)]
@@ -115,6 +153,12 @@ class DeferredTable:
         """The numbers of all rows, a block at a time. Rows are read by number: a slice would copy the whole table."""
         for start in range(0, self.rows, BLOCK_ROWS):
             yield tf.range(start, min(start + BLOCK_ROWS, self.rows))
+
+
+def _resize(variable: Any, rows: int) -> None:
+    """Gives a variable of rows as many, all zero; the memory of those that it had is free then."""
+    zeros = tf.zeros((rows, variable.shape[1]), variable.dtype)
+    tf.raw_ops.AssignVariableOp(resource=variable.handle, value=zeros, validate_shape=False)
 
 
 class WholeArrays:

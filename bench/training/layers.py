@@ -12,7 +12,7 @@ from bench.data.interactions import Interactions
 from bench.embeddings.base import Method
 from bench.embeddings.layer import CompressedEmbedding, embedding_layers
 from bench.errors import RequestError
-from bench.training.arrays import LARGE
+from bench.training.arrays import LARGE, ONCE
 
 
 def check_averages(methods: Sequence[Method[Any]]) -> None:
@@ -22,7 +22,7 @@ def check_averages(methods: Sequence[Method[Any]]) -> None:
         RequestError: names the method.
     """
     for method in methods:
-        if method.rounded() or type(method).is_due is not Method.is_due:
+        if method.rounded() or method.changes():
             raise RequestError(
                 f"training.optimizer_settings.use_ema=true: {method.name()} rounds, prunes or regroups its tables "
                 "while it trains, so that an average over steps is not one of its tables; leave use_ema out, or "
@@ -44,6 +44,11 @@ def tables_by_rows(layer: CompressedEmbedding, small_too: bool) -> frozenset[str
     """The names of a layer's tables that are updated by rows: the large ones, or all."""
     tables = [a for a in layer.method.tables() if a.trainable]
     return frozenset(a.name for a in tables if small_too or math.prod(a.shape) > LARGE)
+
+
+def held_once(layer: CompressedEmbedding, table: str) -> bool:
+    """Returns True if a table is large, and nothing but single rows of it are read or changed while it trains."""
+    return math.prod(layer.table_variables[table].shape) > ONCE and not layer.method.changes()
 
 
 def maps_of(layer: CompressedEmbedding) -> dict[str, np.ndarray]:

@@ -9,8 +9,8 @@ Words used here and in the trainer:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -24,6 +24,7 @@ from bench.models.inputs import DENSE
 from bench.models.layers import counted_rows
 from bench.training.arrays import Clock, DeferredTable, WholeArrays
 from bench.training.batches import Chunk
+from bench.training.layers import held_once
 from bench.training.noise import noise, noise_key
 from bench.training.optimizers import Updates, is_elementwise
 from bench.training.program import Program
@@ -39,6 +40,11 @@ Read = dict[Place, tuple[Any, list[Any]]]
 
 Tensors = dict[str, Any]
 """Tensors of one batch, or arrays of a chunk, by the names of ``batches.Arrays``."""
+
+
+def _rows_at(table: DeferredTable, clock: Clock, index: Any) -> Any:
+    weights, _ = table.read(tf.reshape(index, [-1]), clock)
+    return tf.reshape(weights, (*index.shape, table.width))
 
 
 def _after_update(method: Method[Any], table: str, rows: Any, drawn: Any) -> Any:
@@ -73,7 +79,9 @@ class Loop:
         for key, names in deferred.items():
             for name in sorted(names):
                 assert updates.rule is not None
-                self.tables[key, name] = DeferredTable(self.layers[key].table_variables[name], updates.rule)
+                layer = self.layers[key]
+                once = held_once(layer, name) and not updates.keeps_best
+                self.tables[key, name] = DeferredTable(layer.table_variables[name], updates.rule, once)
         by_rows = {id(table.variable) for table in self.tables.values()}
         whole = [v for v in model.trainable_variables if id(v) not in by_rows]
         tables = frozenset(id(v) for layer in self.layers.values() for v in layer.table_variables.values())
@@ -138,6 +146,40 @@ class Loop:
         """Readies the loop for more steps after ``finish``."""
         self.whole.restore(self._before_averages)
         self._before_averages = []
+
+    @property
+    def is_alone(self) -> bool:
+        """True while weights of a table are held by the loop alone."""
+        return any(table.is_alone for table in self.tables.values())
+
+    def now(self) -> Clock:
+        """The steps that are done, for ``reading``."""
+        return self._clock()
+
+    @contextmanager
+    def reading(self, *clock: Clock) -> Iterator[None]:
+        """Lets the model read tables whose weights the loop holds alone, as of a clock, if one is given."""
+        with ExitStack() as entered:
+            for key, layer in self.layers.items():
+                readers = {
+                    name: partial(_rows_at, table, *clock)
+                    for (other, name), table in self.tables.items()
+                    if other == key and clock and table.is_alone
+                }
+                entered.enter_context(layer.read_by(readers))
+            yield
+
+    def release(self) -> None:
+        """Gives all weights to the model. Without ``reclaim`` the loop can run no further chunk."""
+        for table in self.tables.values():
+            table.release(self._clock())
+
+    def reclaim(self) -> None:
+        """Readies the loop for steps beyond those of training; moments of large tables and rates start anew."""
+        self.settle(reset=True)
+        self.step = self.base = 0
+        for table in self.tables.values():
+            table.reclaim()
 
     def state(self) -> dict[str, np.ndarray]:
         """Gives all arrays that the next step depends on, by name; ``finish`` must have come before."""

@@ -216,6 +216,7 @@ class Updates:
         rates: float64 (steps,), the learning rate of every step of training.
         scale: the optimizer's variable that all rates are multiplied by, or None where rates are known in advance.
         embedding_l2: r/2 times the squared norm of all tables is added to the loss.
+        keeps_best: the weights are read whole after epochs, to keep the best.
     """
 
     optimizer: Any
@@ -223,6 +224,7 @@ class Updates:
     rates: np.ndarray
     scale: Any = None
     embedding_l2: float = 0.0
+    keeps_best: bool = False
 
     def coefficients(self, scale: float = 1.0) -> np.ndarray:
         """The rule's coefficients for all of training, float32 (steps + 1, columns); zeros without a rule.
@@ -250,7 +252,8 @@ class Updates:
         clipped = {} if training.clipnorm is None else {"global_clipnorm": training.clipnorm}
         optimizer = build(training.optimizer, {**training.optimizer_settings, **clipped}, rates, scale)
         by_rows = training.table_updates == "deferred" and not training.embedding_l2
-        return cls(optimizer, row_rule(optimizer) if by_rows else None, rates, scale, training.embedding_l2)
+        rule = row_rule(optimizer) if by_rows else None
+        return cls(optimizer, rule, rates, scale, training.embedding_l2, training.best_weights)
 
 
 def why_whole(training: Training) -> str:

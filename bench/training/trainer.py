@@ -141,8 +141,13 @@ class Trainer:
 
     def _serve(self, model: Any) -> None:
         """Makes ``model`` the one that predicts from now on."""
+
+        def predictions(inputs: Any, *clock: Any) -> Any:
+            with self.loop.reading(*clock):
+                return model(inputs, training=False)
+
         # Compiled, since without XLA the last bit of a matrix product depends on the number of threads.
-        self._predict = Program(lambda inputs: model(inputs, training=False), self.settings.jit)
+        self._predict = Program(predictions, self.settings.jit)
 
     @property
     def optimizer_bytes(self) -> int:
@@ -203,6 +208,7 @@ class Trainer:
             for variable, value in zip(self.model.variables, best.values, strict=True):
                 variable.assign(value)
             self.predictions = best.predictions
+        self.loop.release()
         return history
 
     def _monitor(self, history: History) -> Monitor:
@@ -272,6 +278,7 @@ class Trainer:
             Wall seconds, steps and examples of each chunk, as in ``History``.
         """
         chunks: list[TimedChunk] = []
+        self.loop.reclaim()
         self.batches.begin(self.settings.epochs + 1)
         began = clock = time.perf_counter()
         for chunk in self.batches.epoch(self.settings.epochs + 1):
@@ -287,13 +294,13 @@ class Trainer:
         """The model's outputs for rows, float32 of shape (rows,): predictions, or logits where the task has these."""
         # One size for all parts, so that the model is traced once.
         size = min(self.settings.eval_batch_size, max(len(self.data.validation), len(self.data.evaluation)))
-        found = []
+        found, clock = [], [self.loop.now()] if self.loop.is_alone else []
         for start in range(0, len(part), size):
             picked = np.minimum(np.arange(start, start + size), len(part) - 1)
             inputs: dict[str, np.ndarray] = {name: ids[picked] for name, ids in part.ids.items()}
             if part.dense is not None:
                 inputs[DENSE] = part.dense[picked]
-            found.append(self._predict(inputs).numpy())
+            found.append(self._predict(inputs, *clock).numpy())
         return np.concatenate(found)[: len(part)]
 
     def _epoch(self, number: int, history: History, listener: Listener) -> float:
