@@ -27,10 +27,14 @@ from bench import backend
 from bench.data.interactions import Field, Interactions, Part
 from bench.data.settings import CRITEO_SIZES
 from bench.errors import BenchError, RequestError
+from benchmarks.speed import LARGE_ROWS, random_rows
 from benchmarks.timed import Pair, Timed, epochs, report, take_turns, trainer_of
 from benchmarks.torch_loop import is_there
 
 PARTS = ("head", "rows", "torch", "fit", "memory")
+MEASURES = ("measure_criteo", "measure_ratings")
+"""Parts that ``memory`` runs in processes of their own."""
+
 BATCHES = (128, 2048)
 DENSE = 13
 SMALL = 0.01
@@ -179,35 +183,47 @@ def keras_fit(data: Interactions, batch_size: int) -> Callable[[], float]:
     return measure
 
 
-def measure_memory(scale: float) -> dict[str, float]:
-    """Builds large tables, trains a chunk and settles: seconds and bytes of each."""
+def measure_memory(tables: str, scale: float) -> dict[str, float]:
+    """Builds large tables, trains a chunk and settles: seconds and bytes of each.
+
+    Args:
+        tables: ``criteo``, those of DLRM; ``ratings``, those of the rating model in ``benchmarks.speed``.
+        scale: their share of the ids.
+    """
     from bench.measure.memory import peak_rss_bytes
 
-    data = criteo(scale)
+    if tables == "criteo":
+        data, width, overrides = criteo(scale), 16, (*DLRM, batches_of(2048))
+    else:
+        data = random_rows(*(round(scale * rows) for rows in LARGE_ROWS))
+        width, overrides = 64, ("strategy=full",)
     before = psutil.Process().memory_info().rss
     began = time.perf_counter()
-    trainer = trainer_of(data, *DLRM, batches_of(2048))
+    trainer = trainer_of(data, *overrides)
     first = time.perf_counter() - began
     trainer.loop.run(next(trainer.batches.epoch(1)))
     began = time.perf_counter()
     trainer.loop.release()
     settled = time.perf_counter() - began
     rows = sum(field.size for field in data.fields.values())
+    peak = peak_rss_bytes()
     return {
-        "rows": rows, "first_step_s": first, "settle_s": settled, "held_bytes": rows * (3 * 16 + 1) * 4,
-        "peak_bytes": peak_rss_bytes() - before,
+        "rows": rows, "width": width, "first_step_s": first, "settle_s": settled,
+        "held_bytes": rows * (3 * width + 1) * 4, "own_bytes": peak - before, "peak_bytes": peak,
     }  # fmt: skip
 
 
 def memory(scale: float) -> None:
-    """Prints what large tables take, measured in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.clicks", "parts=measure_memory", f"scale={scale}"]
-    found = json.loads(
-        subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
-    )
-    print(f"\n{found['rows']:,} rows of width 16: {found['first_step_s']:.1f} s from building to the first step, "
-          f"{found['settle_s']:.1f} s to settle; at the peak {found['peak_bytes'] / 2**30:.2f} GiB, "
-          f"{found['peak_bytes'] / found['held_bytes']:.2f} times weights, moments and clocks")  # fmt: skip
+    """Prints what large tables take, each kind measured in a process of its own."""
+    for tables in ("criteo", "ratings"):
+        command = [sys.executable, "-m", "benchmarks.clicks", f"parts=measure_{tables}", f"scale={scale}"]
+        found = json.loads(
+            subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
+        )
+        times = found["own_bytes"] / found["held_bytes"]
+        print(f"\n{found['rows']:,} rows of width {found['width']}: {found['first_step_s']:.1f} s from building to the "
+              f"first step, {found['settle_s']:.1f} s to settle; {found['peak_bytes'] / 1e9:.2f} GB in all at most, "
+              f"beside the process before {times:.2f} times weights, moments and clocks")  # fmt: skip
 
 
 def add_steps(timed: list[Timed], parts: Sequence[str], scale: float) -> list[Pair]:
@@ -248,7 +264,7 @@ def main(arguments: list[str]) -> int:
     try:
         repeats, scale = int(given.pop("repeats", 5)), float(given.pop("scale", 1))
         parts = given.pop("parts", ",".join(PARTS)).split(",")
-        if given or repeats < 1 or not 0 < scale <= 1 or not set(parts) <= {*PARTS, "measure_memory"}:
+        if given or repeats < 1 or not 0 < scale <= 1 or not set(parts) <= {*PARTS, *MEASURES}:
             raise RequestError(f"{' '.join(arguments)}: give repeats=5, scale=1, parts={','.join(PARTS)}")
     except (BenchError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -256,8 +272,8 @@ def main(arguments: list[str]) -> int:
     if "torch" in parts and not is_there():
         parts.remove("torch")
     backend.start(0, None)
-    if parts == ["measure_memory"]:
-        print(json.dumps(measure_memory(scale)))
+    if parts[0] in MEASURES:
+        print(json.dumps(measure_memory(parts[0].removeprefix("measure_"), scale)))
         return 0
     timed: list[Timed] = []
     pairs = add_steps(timed, parts, scale) if {"head", "rows", "torch"} & set(parts) else []

@@ -23,6 +23,7 @@ def test_ratios_and_memory_are_printed(tmp_path: Path) -> None:
     assert re.search(
         r"^337,\d{3} rows of width 16: [\d.]+ s from building to the first step, ", done.out, re.M
     )
+    assert re.search(r"^60,000 rows of width 64: .* GB in all at most, .* times weights", done.out, re.M)
 
 
 @pytest.mark.parametrize("argument", ["repeats=0", "nosuch=1", "parts=nosuch", "scale=2", "repeats=x"])
