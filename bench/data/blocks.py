@@ -86,8 +86,7 @@ class Blocks:
             count: how many there are.
         """
         self.count = count
-        self._batches = [self._open(number) for number in range(count)]
-        about = [json.loads(batch.schema.metadata[b"about"]) for batch in self._batches]
+        about = [json.loads(batch.schema.metadata[b"about"]) for batch in self._all()]
         self.lengths = [one["rows"] for one in about]
         self.notes = [one["notes"] for one in about]
         self._roles = [one["role"] for one in about]
@@ -117,27 +116,27 @@ class Blocks:
 
     def labels(self) -> Floats:
         """The labels of all rows, float32 (rows,)."""
-        found = [to_numpy(batch[LABELS]) for batch in self._batches]
+        found = [to_numpy(batch[LABELS]).copy() for batch in self._all()]
         return np.concatenate(found) if found else np.zeros(0, np.float32)
 
     def times(self) -> list[Array] | None:
         """The timestamps of each block, or None if there are none."""
-        if not self.count or TIMES not in self._batches[0].schema.names:
+        if not self.count or TIMES not in self._open(0).schema.names:
             return None
-        return [to_numpy(batch[TIMES]) for batch in self._batches]
+        return [to_numpy(batch[TIMES]) for batch in self._all()]
 
     def dense(self, number: int) -> Floats:
         """The dense columns of a block, float32 (rows, width)."""
-        column = self._batches[number][DENSE]
+        column = self._open(number)[DENSE]
         return to_numpy(column.values).reshape(len(column), -1)
 
     def codes(self, number: int, field: str) -> Array:
         """The positions of a field's ids in its values, unsigned integers (rows,)."""
-        return to_numpy(self._batches[number][IDS + field].indices)
+        return to_numpy(self._open(number)[IDS + field].indices)
 
     def values(self, field: str) -> list[Any]:
         """A field's values in each block, Arrow arrays."""
-        return [batch[IDS + field].dictionary for batch in self._batches]
+        return [batch[IDS + field].dictionary for batch in self._all()]
 
     def size_of(self, field: str) -> tuple[int, int]:
         """How many values the blocks list of a field, and their bytes."""
@@ -148,8 +147,11 @@ class Blocks:
         """The bytes of a block on disk."""
         return self._paths[number].stat().st_size
 
+    def _all(self) -> Iterator[Any]:
+        return map(self._open, range(self.count))
+
     def _open(self, number: int) -> Any:
-        """A block, whose columns are mapped and read when they are used."""
+        """A block, whose columns are mapped as long as something refers to them, and read when they are used."""
         import pyarrow as pa
 
         return pa.ipc.open_file(pa.memory_map(str(self._paths[number]))).get_batch(0)
