@@ -128,7 +128,7 @@ class Blocks:
     def dense(self, number: int) -> Floats:
         """The dense columns of a block, float32 (rows, width)."""
         column = self._open(number)[DENSE]
-        return to_numpy(column.values).reshape(len(column), -1)
+        return to_numpy(column.values).reshape(len(column), column.type.list_size)
 
     def codes(self, number: int, field: str) -> Array:
         """The positions of a field's ids in its values, unsigned integers (rows,)."""

@@ -305,12 +305,12 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
     ("argv", "code"),
     [
         (["--help"], 0),
-        (["--version"], 0),
+        pytest.param(["--version"], 0, marks=pytest.mark.slow),
         (["--cfg", "job", "strategy=qr_md"], 0),
         (["strategy=full", "num_buckets=120"], 2),
-        (["num_buckets=ten", "strategy=qr"], 2),
+        pytest.param(["num_buckets=ten", "strategy=qr"], 2, marks=pytest.mark.slow),
         (["-m", "seed=0,-1"], 2),
-        (["strategy=md"], 0),
+        pytest.param(["strategy=md"], 0, marks=pytest.mark.slow),
     ],
 )
 def test_quick_and_without_slow_imports(command: Command, argv: list[str], code: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
@@ -125,13 +126,16 @@ def test_a_run_that_is_forgotten_meanwhile_is_trained() -> None:
     assert runs.trained == [0, 1]
 
 
+others = functools.partial(pytest.param, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("subdir", "start", "works"),
     [
         ("${strategy}", "the runs 0 (strategy=full seed=0) and 1 (strategy=full seed=1) ", "egy}-${hydra.job.num}"),
-        ("same", "the runs 0 (strategy=full seed=0) and 1 ", "same-${hydra.job.num}"),
-        (".", "the runs 0 ", "${hydra.job.num}"),
-        ("${hydra:runtime.choices.strategy}", "the runs 0 ", "-${hydra.job.num}"),
+        others("same", "the runs 0 (strategy=full seed=0) and 1 ", "same-${hydra.job.num}"),
+        others(".", "the runs 0 ", "${hydra.job.num}"),
+        others("${hydra:runtime.choices.strategy}", "the runs 0 ", "-${hydra.job.num}"),
         ("x/../${strategy}", "the runs 0 ", "-${hydra.job.num}"),
     ],
 )  # fmt: skip

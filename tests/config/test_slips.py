@@ -66,6 +66,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, str
     return dict(zip(["none", *SLIPS], found, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slip", SLIPS)
 def test_a_slip_is_one_line_with_the_file(slip: str, judged: dict[str, tuple[int, str]]) -> None:
     code, text = judged[slip]
@@ -74,6 +75,7 @@ def test_a_slip_is_one_line_with_the_file(slip: str, judged: dict[str, tuple[int
     ), text
 
 
+@pytest.mark.slow
 def test_without_a_slip_they_are_taken(judged: dict[str, tuple[int, str]]) -> None:
     code, text = judged["none"]
     assert code == 0 and "name: sums" in text and "name: books" in text, text

@@ -83,7 +83,7 @@ def test_one_word_runs_all_combinations(task: Recorder, name: str) -> None:
     assert len({str(settings.values) for settings in task.settings}) == len(task.settings)
 
 
-@pytest.mark.parametrize("name", ["sweep_recipe", *LONG])
+@pytest.mark.parametrize("name", [pytest.param("sweep_recipe", marks=pytest.mark.slow), *LONG])
 def test_command_line_wins(task: Recorder, name: str) -> None:
     dataset = "synthetic_ctr" if name in DATA else "synthetic"
     given = [f"dataset={dataset}", "training.epochs=2"]

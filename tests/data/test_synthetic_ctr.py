@@ -77,6 +77,7 @@ def test_the_shape_is_criteos() -> None:
     assert sum(CRITEO_SIZES) == 33_762_577
 
 
+@pytest.mark.slow
 def test_a_field_has_its_size_whatever_is_drawn(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     own = settings_of("dataset.num_rows=3000")
     with caplog.at_level(logging.WARNING):

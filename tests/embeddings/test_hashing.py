@@ -77,7 +77,8 @@ def test_id_zero_has_no_fixed_place():
     assert len(places) > 40
 
 
-@pytest.mark.parametrize("degree", [pytest.param(1, marks=pytest.mark.slow), 3])
+@pytest.mark.slow
+@pytest.mark.parametrize("degree", [1, 3])
 def test_buckets_are_uniform(degree):
     size = 1000
     for seed in range(3):

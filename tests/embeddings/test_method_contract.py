@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from marks import slow_but
 
 from bench.embeddings import find, names
 from bench.embeddings.base import MAX_IDS, Kind, OverBudget, Progress, Vocabulary
@@ -96,8 +97,8 @@ def test_its_two_files_say_the_same(name):
 
 
 @every_method
-@pytest.mark.parametrize("shape", [(), (4,), (2, 3), (2, 3, 2), (0,)])
-@pytest.mark.parametrize("dtype", ["int32", "int64"])
+@pytest.mark.parametrize("shape", [(), (4,), pytest.param((2, 3), marks=pytest.mark.slow), (2, 3, 2), (0,)])
+@pytest.mark.parametrize("dtype", ["int32", pytest.param("int64", marks=pytest.mark.slow)])
 def test_shapes(name, shape, dtype):
     layer = layer_of(name)
     ids = np.random.default_rng(0).integers(0, SIZE, shape).astype(dtype)
@@ -157,7 +158,7 @@ def test_bytes_are_those_of_the_arrays_that_serve(name):
     assert all(isinstance(kind, Kind) for kind in by_kind)
 
 
-@every_method
+@pytest.mark.parametrize("name", slow_but(("full", "qr", "md", "dpq", "int8", "prune"), names()))
 def test_what_serves_gives_the_vectors_of_what_was_trained(name):
     """Where a parent is trained, what serves is near its vectors, and equal to itself in NumPy and under XLA."""
     layer = at_the_end(layer_of(name))
@@ -256,7 +257,7 @@ class Wrapped(keras.Model):
 
 
 @every_method
-@pytest.mark.parametrize("served", [False, True])
+@pytest.mark.parametrize("served", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize("subclassed", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_save_and_load(name, subclassed, served, tmp_path):
     layer = layer_of(name)
@@ -303,7 +304,7 @@ def test_ids_out_of_range_are_refused_by_name(name, wrong):
 
 
 @every_method
-@pytest.mark.parametrize("size", [1, 2, 3, 5])
+@pytest.mark.parametrize("size", slow_but([1, 2], [1, 2, 3, 5]))
 def test_smallest_vocabularies(name, size):
     layer = layer_of(name, size, 4)
     out = layer(np.arange(size))

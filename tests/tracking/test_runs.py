@@ -173,6 +173,7 @@ def test_starting_waits_for_nothing(target):
         run.end("KILLED")
 
 
+@pytest.mark.slow
 def test_mlflow_is_in_a_process_of_its_own(target):
     assert mlflow.submit(os.getpid).result() != os.getpid()
     code = (
@@ -205,9 +206,8 @@ with tracking.start(target, Result.of(Status.FINISHED, fingerprint="w")) as run:
 """
 
 
-@pytest.mark.parametrize(
-    "name", [*(pytest.param(name, marks=pytest.mark.slow) for name in ("SIGINT", "SIGTERM")), "SIGKILL"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGKILL"])
 def test_the_run_of_a_process_that_is_ended_is_marked(tmp_path, name):
     process = subprocess.Popen(
         [sys.executable, "-c", WAIT],

@@ -75,7 +75,7 @@ def check_equal(make, folder, killed_in=3):
     assert len(list(folder.glob("*.safetensors"))) == 1
 
 
-@pytest.mark.parametrize("method", slow_but(("cce",), names()))
+@pytest.mark.parametrize("method", slow_but(("full",), names()))
 def test_every_method_goes_on_to_equal_digits(by_rows, tmp_path, method):  # noqa: F811
     check_equal(lambda: rating_trainer(method), tmp_path / "state")
 

@@ -193,7 +193,9 @@ def test_a_monitor_of_a_loss_waits_as_long_as_it_is_told():
     assert scales == [1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01] and not loss.ends
 
 
-@pytest.mark.parametrize("metric", ["validation_loss", "validation_auc"])
+@pytest.mark.parametrize(
+    "metric", [pytest.param("validation_loss", marks=pytest.mark.slow), "validation_auc"]
+)
 def test_the_best_weights_are_kept_and_reported(metric):
     data = interactions()
     rng = np.random.default_rng(3)

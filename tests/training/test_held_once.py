@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from marks import slow_but
 from test_checkpoint import Killed, KilledIn, click_trainer, rating_trainer
 from test_trainer import Silent, by_rows, interactions, trained  # noqa: F401
 
@@ -33,7 +34,7 @@ def check_equal(one, other):
     np.testing.assert_allclose(run.predictions, other[2].predictions, rtol=0, atol=2e-6)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd", "lazy_adam", "rowwise_adagrad"])
+@pytest.mark.parametrize("optimizer", slow_but(["adam"], ["adam", "sgd", "lazy_adam", "rowwise_adagrad"]))
 def test_weights_and_errors_are_those_of_two_copies(by_rows, monkeypatch, optimizer):  # noqa: F811
     plain = trained(DATA, optimizer=optimizer, learning_rate=0.01, jit=False)
     monkeypatch.setattr("bench.training.layers.ONCE", 0)

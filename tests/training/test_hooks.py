@@ -124,7 +124,7 @@ class ServedWhole(Full):
         return {"codes": np.round(arrays["table"]).astype(np.int8)}
 
 
-@pytest.fixture(params=["deferred", "dense"])
+@pytest.fixture(params=["deferred", pytest.param("dense", marks=pytest.mark.slow)])
 def updates(request, monkeypatch):
     """Tables of any size updated by rows, and all updated whole."""
     if request.param == "deferred":

@@ -192,6 +192,7 @@ def test_no_argument_of_keras_is_missing_here():
     assert {argument for _, argument in CASES} == VALUES.keys()
 
 
+@pytest.mark.slow
 def test_the_averages_that_keras_keeps_around_adam_are_kept():
     check_against_fit("adam", "use_ema")
 

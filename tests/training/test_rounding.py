@@ -32,7 +32,11 @@ def on_grid(values):
 
 @pytest.mark.parametrize(
     ("updates", "jit"),
-    [("deferred", True), pytest.param("deferred", False, marks=pytest.mark.slow), ("dense", True)],
+    [
+        ("deferred", True),
+        pytest.param("deferred", False, marks=pytest.mark.slow),
+        pytest.param("dense", True, marks=pytest.mark.slow),
+    ],
 )
 def test_all_rows_that_were_read_end_on_the_grid(by_rows, updates, jit):  # noqa: F811
     data = interactions(400, 300, 200)
@@ -85,7 +89,7 @@ def test_equal_seeds_round_alike_and_others_do_not(by_rows, updates):  # noqa: F
         assert np.any(one[name] != other[name])
 
 
-@both_ways
+@pytest.mark.parametrize("updates", ["deferred", pytest.param("dense", marks=pytest.mark.slow)])
 def test_integers_learn_and_serve_what_was_trained(by_rows, updates):  # noqa: F811
     data = interactions(4000)
     _, history, run = trained(data, ("int8", "int8"), table_updates=updates)
