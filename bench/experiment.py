@@ -258,6 +258,7 @@ class Experiment:
         training = self.settings.training
         (self.folder / MODEL_SUMMARY).write_text(models.summary(self.trainer.model), encoding="utf-8")
         if self.parent:
+            self.trainer.loop.release()
             load_weights(self.trainer.model, self.parent.weights())
             logged.ready()
             self.history = self.trainer.adopt(self.parent.result.history or {})

@@ -6,6 +6,7 @@ from marks import slow_but
 from test_checkpoint import Killed, KilledIn, click_trainer, rating_trainer
 from test_trainer import Silent, by_rows, interactions, trained  # noqa: F401
 
+from bench import api
 from bench.embeddings import names
 from bench.records.checkpoint import Checkpoint
 
@@ -104,3 +105,19 @@ def test_a_killed_training_goes_on(once, tmp_path, trainer):
     for one, other in zip(again.model.variables, whole.model.variables, strict=True):
         np.testing.assert_array_equal(one.numpy(), other.numpy(), err_msg=one.path)
     np.testing.assert_array_equal(again.predictions, whole.predictions)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["pq", "ptq_int8", "deeplight"])
+def test_a_whole_run_has_equal_numbers(strategy, by_rows, monkeypatch, tmp_path):  # noqa: F811
+    monkeypatch.chdir(tmp_path)
+    found = []
+    for folder, most in (("plain", 1 << 24), ("once", 0)):
+        monkeypatch.setattr("bench.training.layers.ONCE", most)
+        monkeypatch.setenv("BENCH_RESULTS_DIR", str(tmp_path / folder))
+        dataset = {"num_users": 120, "num_items": 90, "num_ratings": 3000}
+        training = {"epochs": 2, "learning_rate": 0.01, "progress": False}
+        found.append(api.run(strategy=strategy, dataset=dataset, training=training, timing=True).result)
+    assert found[0].fingerprint == found[1].fingerprint
+    for metric in ("val_mae", "val_rmse", "train_loss"):
+        assert found[0].metric(metric) == pytest.approx(found[1].metric(metric), abs=1e-6)
