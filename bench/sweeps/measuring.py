@@ -124,7 +124,9 @@ def rehearse(planned: Experiment) -> Rehearsal:
     with machine.Presence() as run.presence:
         run.build()
         fixed = time.perf_counter() - clock
-        if not is_child:
+        if is_child:
+            run.trainer.loop.release()
+        else:
             run.trainer.compile()
             history = run.trainer.fit(_Nobody())
         clock = time.perf_counter()

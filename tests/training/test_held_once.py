@@ -7,8 +7,11 @@ from test_checkpoint import Killed, KilledIn, click_trainer, rating_trainer
 from test_trainer import Silent, by_rows, interactions, trained  # noqa: F401
 
 from bench import api
+from bench.config import Loader, compose
 from bench.embeddings import names
+from bench.experiment import Experiment
 from bench.records.checkpoint import Checkpoint
+from bench.sweeps.measuring import rehearse
 
 DATA = interactions(rows=900, validation=80)
 
@@ -121,3 +124,14 @@ def test_a_whole_run_has_equal_numbers(strategy, by_rows, monkeypatch, tmp_path)
     assert found[0].fingerprint == found[1].fingerprint
     for metric in ("val_mae", "val_rmse", "train_loss"):
         assert found[0].metric(metric) == pytest.approx(found[1].metric(metric), abs=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["full", "pq"])
+def test_a_few_steps_can_be_measured(strategy, once, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    given = ("dataset.num_users=120", "dataset.num_items=90", "dataset.num_ratings=3000")
+    planned = Experiment(
+        compose([*given, f"strategy={strategy}", f"data_dir={tmp_path}"], Loader()), tmp_path
+    )
+    assert rehearse(planned).fixed > 0
