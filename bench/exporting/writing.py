@@ -69,7 +69,7 @@ def write(trained: Trained, folder: Path) -> dict[str, Any]:
     found = content(trained)
     with _said_in_a_line(folder), _aside(folder) as made:
         tree = _tree(trained, found)
-        tree["files"] = {ARRAYS: _write_arrays(made / ARRAYS, found)}
+        tree["files"] = {ARRAYS: write_arrays(made / ARRAYS, found)}
         _write_manifest(made, tree)
         predicts = found.described.head is not None
         tree["promise"] = checking.compare(made, trained, found.forms, predicts)
@@ -110,7 +110,7 @@ def _tree(trained: Trained, found: Content) -> dict[str, Any]:
     }
 
 
-def _write_arrays(path: Path, found: Content) -> dict[str, Any]:
+def write_arrays(path: Path, found: Content) -> dict[str, Any]:
     """Writes the file of arrays, and gives its entry in the manifest."""
     places = placed(found.wanted)
     made, size = hashlib.sha256(), 0

@@ -61,11 +61,10 @@ def opened(folder: Path, name: str) -> IO[bytes]:
         ) from None
     except (OSError, ValueError) as error:
         raise ServingError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
-    file = os.fdopen(number, "rb")
     if not stat.S_ISREG(os.fstat(number).st_mode):
-        file.close()
+        os.close(number)
         raise ServingError(f"{path}: no regular file")
-    return file
+    return os.fdopen(number, "rb")
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:
@@ -76,9 +75,10 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     """
     path = folder / name
     with opened(folder, name) as file:
-        if os.fstat(file.fileno()).st_size > MOST_BYTES_OF_A_MANIFEST:
+        size = os.fstat(file.fileno()).st_size
+        if size > MOST_BYTES_OF_A_MANIFEST:
             raise ServingError(f"{path}: larger than {MOST_BYTES_OF_A_MANIFEST} bytes")
-        text = file.read(MOST_BYTES_OF_A_MANIFEST + 1)
+        text = file.read(size)
     try:
         found = json.loads(text.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
