@@ -35,12 +35,14 @@ def reference(trained: Trained, predicts: bool) -> dict[str, np.ndarray]:
         trained: the trained model.
         predicts: True if predictions are exported.
     """
+    from keras import ops
+
     found: dict[str, np.ndarray] = {}
     for number, (name, layer) in enumerate(trained.embeddings.items()):
         field = trained.data.fields[name]
         rows = np.unique(np.linspace(0, field.size - 1, IDS).astype(np.int32))
         found[f"rows/{number}"] = rows
-        found[f"vectors/{number}"] = np.asarray(layer(rows), np.float32)
+        found[f"vectors/{number}"] = ops.convert_to_numpy(layer(rows)).astype(np.float32)
         if field.values is not None:
             known = rows[(rows >= field.values.first) & (rows < field.values.first + len(field.values))]
             ids = json.dumps([field.values[row] for row in known.tolist()]).encode()
