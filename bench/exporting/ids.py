@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from bench.data.interactions import Values
+from bench.serving.keys import LONGEST_INTEGER
 from bench.serving.manifest import LONGEST_KEY, Ids
-
-LONGEST_INTEGER = 20
-"""Letters of the longest integer of 64 bits, with its sign."""
 
 
 def stored(values: Values | None) -> tuple[Ids, dict[str, np.ndarray]]:

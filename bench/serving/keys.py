@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from abc import ABC, abstractmethod
 from bisect import bisect_left
@@ -19,6 +20,9 @@ BLOCK = 1 << 18
 
 WIDEST = 256
 """Length of a text beyond which texts are looked at one by one."""
+
+LONGEST_INTEGER = 20
+"""Letters of the longest integer of 64 bits, with its sign."""
 
 EXACT = 1 << 53
 """Whole numbers beyond this one have no float of their own."""
@@ -244,12 +248,17 @@ def _array(values: Any) -> np.ndarray:
     if hasattr(values, "to_numpy"):
         values = values.to_numpy()
         return values if isinstance(values, np.ndarray) else np.asarray(values)
-    kinds = {type(value) for value in values}
+    kinds = set(map(type, values))
+    if kinds == {int}:
+        with contextlib.suppress(OverflowError):
+            return np.array(values, np.int64)
     if kinds == {str}:
-        # NumPy drops zeros at the end of a text, which would make another id of it.
-        # And it makes all texts as wide as the longest.
-        strange = "\0" in "".join(values) or max(map(len, values)) > WIDEST
-        return np.array(values, object if strange else np.str_)
+        # NumPy drops zeros at the end of a text, which would make another id of it. And it makes all texts as wide as
+        # the longest.
+        joined = "".join(values)
+        if "\0" in joined or max(map(len, values)) > WIDEST:
+            return np.array(values, object)
+        return np.array(values, np.bytes_ if joined.isascii() else np.str_)
     try:
         made = np.array(values) if len(kinds) == 1 else np.array(values, object)
     except (ValueError, OverflowError):
@@ -266,6 +275,10 @@ def _integers(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         with np.errstate(invalid="ignore"):
             there = (np.abs(array) <= EXACT) & (array == np.floor(array))
         return np.where(there, array, 0).astype(np.int64), there
+    if array.dtype.kind == "S" and array.dtype.itemsize <= LONGEST_INTEGER:
+        with contextlib.suppress(ValueError, OverflowError):  # one by one below
+            numbers = array.astype(np.int64)
+            return numbers, numbers.astype("S21") == array
     flat = [_integer(plain(value)) for value in array.reshape(-1).tolist()]
     there = np.array([value is not None for value in flat], bool).reshape(array.shape)
     return np.array([value or 0 for value in flat], np.int64).reshape(array.shape), there

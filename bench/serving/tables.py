@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench import models
 from bench.embeddings.base import Method
 from bench.errors import BenchError
 from bench.serving import columns as raw
-from bench.serving import files, heads, keys, manifest
+from bench.serving import files, keys, manifest, readers
 from bench.serving.columns import Unknown
 from bench.serving.errors import ServingError
 from bench.serving.layout import ARRAYS, FIELDS, HEAD, IDS, Stored
 from bench.serving.manifest import Entry, Manifest
+
+if TYPE_CHECKING:
+    from bench.serving import heads
 
 VERIFIED_BYTES = 64 << 20
 """Files up to this size are compared with their SHA-256 when an export is loaded, unless asked otherwise."""
@@ -80,6 +82,9 @@ def head_of(described: Manifest) -> heads.Head | None:
     """
     if described.head is None:
         return None
+    from bench import models
+    from bench.serving import heads
+
     name = described.head.name
     if name not in heads.HEADS:
         raise ServingError(f"export.json: model {name[:80]!r} has no predictions in NumPy")
@@ -178,7 +183,7 @@ class Tables:
             given = given.astype(np.int32)
         if given.dtype.kind not in "iu":
             raise ServingError(f"field {field!r}: rows of type {given.dtype}; give integers")
-        table.form.check_ids(given)
+        table.check(given)
         return table.vectors(given)
 
     def known(self, field: str, ids: Any) -> np.ndarray:
@@ -246,6 +251,8 @@ class Tables:
         """
         assert self._head is not None
         assert self.described.head is not None
+        from bench.serving import heads
+
         out = np.empty(len(dense), np.float32)
         for begin in range(0, len(dense), AT_ONCE):
             part = {name: np.maximum(own[begin : begin + AT_ONCE], 0) for name, own in rows.items()}
@@ -278,16 +285,26 @@ class Tables:
 
 
 class _Table:
-    """A field: its ids, and the arrays that make its vectors."""
+    """A field: its ids, and the lookup that makes its vectors."""
 
     def __init__(self, entry: Entry, form: Method[Any], arrays: Mapping[str, np.ndarray]) -> None:
         self.entry, self.form = entry, form
-        self.arrays = _below(arrays, f"{FIELDS}/{entry.name}")
         self.finder = raw.Finder(entry, keys.keys_of(entry, _below(arrays, f"{IDS}/{entry.name}")))
+        self._read = readers.reader(form, _below(arrays, f"{FIELDS}/{entry.name}"))
 
     def vectors(self, rows: np.ndarray) -> np.ndarray:
-        """Looks up rows that are known to be inside."""
-        return np.asarray(self.form(rows, self.arrays), np.float32)
+        """Looks up rows of any shape that are known to be inside."""
+        if rows.ndim == 1:
+            return self._read(rows)
+        return self._read(rows.reshape(-1)).reshape(*rows.shape, self.entry.dim)
+
+    def check(self, rows: np.ndarray) -> None:
+        """Refuses rows outside the field; see ``Method.check_ids``."""
+        if rows.dtype.kind == "i":  # a negative number is a large one without its sign
+            unsigned = rows.view(f"u{rows.dtype.itemsize}")
+            if rows.size and int(np.maximum.reduce(unsigned, axis=None)) < self.entry.size:
+                return
+        self.form.check_ids(rows)
 
 
 def _below(arrays: Mapping[str, np.ndarray], place: str) -> dict[str, np.ndarray]:
