@@ -61,27 +61,27 @@ class Keys(ABC):
             ServingError: a value is of a type that ids never have.
         """
         array = values if isinstance(values, np.ndarray) else _array(values)
-        if not self.count or not array.size:
-            if array.dtype.kind == "O":
-                self.find_plain(array)
-            return np.full(array.shape, -1, np.int32)
-        return self.found(array)
-
-    def find_plain(self, array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Turns objects into plain ids one by one; see ``plain``. Gives them, and where there is one."""
-        flat = [plain(value) for value in array.reshape(-1).tolist()]
-        return np.array(flat, object).reshape(array.shape), np.array(
-            [value is not None for value in flat], bool
-        ).reshape(array.shape)
+        flat = array.reshape(-1)
+        if self.count and flat.size:
+            return self.found(flat).reshape(array.shape)
+        if array.dtype.kind == "O":
+            for value in flat.tolist():
+                plain(value)  # refuses what ids never are
+        return np.full(array.shape, -1, np.int32)
 
     @abstractmethod
     def found(self, array: np.ndarray) -> np.ndarray:
-        """Does ``find`` for an array that is not empty, where there are ids."""
+        """Does ``find`` for an array of one dimension that is not empty, where there are ids."""
 
     def rows_at(self, places: np.ndarray, there: np.ndarray) -> np.ndarray:
         """Gives the rows of keys, int32; -1 where ``there`` is False."""
-        rows = self.of_rows.take(places) if self.of_rows is not None else places + self.row
-        out: np.ndarray = np.where(there, rows, -1).astype(np.int32, copy=False)
+        out: np.ndarray
+        if self.of_rows is not None:
+            out = self.of_rows.take(places)
+        else:
+            out = np.add(places, self.row, dtype=np.int32, casting="unsafe")
+        if not there.all():
+            out[~there] = -1
         return out
 
 
@@ -109,17 +109,18 @@ class Integers(Keys):
     def found(self, array: np.ndarray) -> np.ndarray:
         """Searches by halving, and compares."""
         if array.dtype.kind == "i":
-            return self._rows(array.astype(np.int64, copy=False), True)
-        numbers, there = _integers(array)
-        return self._rows(numbers, there)
+            return self._rows(array.astype(np.int64, copy=False), None)
+        return self._rows(*_integers(array))
 
-    def _rows(self, numbers: np.ndarray, there: Any) -> np.ndarray:
+    def _rows(self, numbers: np.ndarray, are: np.ndarray | None) -> np.ndarray:
         if self.keys is None:
-            inside = (numbers >= self.first) & (numbers <= self.first + self.count - 1) & there
-            return self.rows_at(np.where(inside, numbers, self.first) - self.first, inside)
+            there = (numbers >= self.first) & (numbers <= self.first + self.count - 1)
+            there = there if are is None else there & are
+            return self.rows_at(np.where(there, numbers, self.first) - self.first, there)
         places = self.keys.searchsorted(numbers)
         np.minimum(places, self.count - 1, out=places)
-        return self.rows_at(places, (self.keys.take(places) == numbers) & there)
+        there = self.keys.take(places) == numbers
+        return self.rows_at(places, there if are is None else there & are)
 
 
 class Texts(Keys):
@@ -161,12 +162,12 @@ class LongTexts(Keys):
 
     def found(self, array: np.ndarray) -> np.ndarray:
         """Searches each id by halving, and compares."""
-        flat = [plain(value) for value in array.reshape(-1).tolist()]
+        flat = [plain(value) for value in array.tolist()]
         texts = [b"" if value is None else str(value).encode("utf-8", "surrogatepass") for value in flat]
         places = np.array([min(bisect_left(self.texts, text), self.count - 1) for text in texts])
         pairs = zip(flat, texts, places.tolist(), strict=True)
         there = np.array([value is not None and self.texts[place] == text for value, text, place in pairs])
-        return self.rows_at(places, there).reshape(array.shape)
+        return self.rows_at(places, there)
 
 
 class _Joined(Sequence[bytes]):
@@ -279,9 +280,9 @@ def _integers(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         with contextlib.suppress(ValueError, OverflowError):  # one by one below
             numbers = array.astype(np.int64)
             return numbers, numbers.astype("S21") == array
-    flat = [_integer(plain(value)) for value in array.reshape(-1).tolist()]
-    there = np.array([value is not None for value in flat], bool).reshape(array.shape)
-    return np.array([value or 0 for value in flat], np.int64).reshape(array.shape), there
+    flat = [_integer(plain(value)) for value in array.tolist()]
+    there = np.array([value is not None for value in flat], bool)
+    return np.array([value or 0 for value in flat], np.int64), there
 
 
 def _integer(value: str | int | None) -> int | None:
@@ -301,12 +302,12 @@ def _texts(array: np.ndarray, width: int) -> tuple[np.ndarray, Any]:
             array = array.astype(object)
     if array.dtype.kind in "iu":
         return array.astype("S21"), True
-    flat = [plain(value) for value in array.reshape(-1).tolist()]
+    flat = [plain(value) for value in array.tolist()]
     texts = [None if value is None else str(value) for value in flat]
     encoded = [b"\0" if text is None else text.encode("utf-8", "surrogatepass") for text in texts]
     there = np.array([len(text) <= width and not text.endswith(b"\0") for text in encoded], bool)
     kept = [text[:width] for text in encoded]
-    return np.array(kept, np.bytes_).reshape(array.shape), there.reshape(array.shape)
+    return np.array(kept, np.bytes_), there
 
 
 def _ascends(values: np.ndarray, strictly: bool = True) -> bool:

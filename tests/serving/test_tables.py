@@ -161,6 +161,20 @@ def test_rows_are_checked_and_any_shape_is_taken(tmp_path):
             tables.vectors("user", wrong)
 
 
+@pytest.mark.parametrize("values", [made.integers([5, 9]), made.texts(["b", "a"]), made.texts([LONG, "a"])])
+def test_one_id_alone_is_an_id(tmp_path, values):
+    tables, table = one(tmp_path / "shop", values)
+    assert tables.known("user", 77).shape == tables.known("user", "no").shape == ()
+    assert not tables.known("user", 77) and not tables.known("user", "no") and not tables.known("user", None)
+    np.testing.assert_array_equal(tables.lookup("user", values[1]), table[1])
+    assert np.isnan(tables.lookup("user", "no", unknown="nan")).all()
+    np.testing.assert_array_equal(
+        tables.known("user", np.array([[values[1]], ["no"]], object)), [[True], [False]]
+    )
+    with pytest.raises(KeyError, match="no id 'no'"):
+        tables.lookup("user", "no")
+
+
 def test_a_field_without_ids_answers_by_rows_alone(tmp_path):
     made.write(tmp_path / "shop", {"user": full(5)}, {"user": None})
     tables = load(tmp_path / "shop")
