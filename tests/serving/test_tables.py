@@ -161,6 +161,21 @@ def test_rows_are_checked_and_any_shape_is_taken(tmp_path):
             tables.vectors("user", wrong)
 
 
+@pytest.mark.parametrize(
+    "kind", [made.integers, lambda values: made.texts([f"é{value}" for value in values])]
+)
+def test_many_ids_at_once(tmp_path, kind):
+    rng = np.random.default_rng(0)
+    numbers = rng.permutation(5000)
+    values = kind(numbers[:3000].tolist())
+    tables, table = one(tmp_path / "shop", values)
+    rows = rng.integers(0, 3000, 2000)
+    np.testing.assert_array_equal(tables.lookup("user", [values[row] for row in rows]), table[rows])
+    other = kind(numbers.tolist())
+    picked = rng.integers(0, 5000, 2000)
+    assert tables.known("user", [other[place] for place in picked]).tolist() == (picked < 3000).tolist()
+
+
 @pytest.mark.parametrize("values", [made.integers([5, 9]), made.texts(["b", "a"]), made.texts([LONG, "a"])])
 def test_one_id_alone_is_an_id(tmp_path, values):
     tables, table = one(tmp_path / "shop", values)
