@@ -22,8 +22,11 @@ T = TypeVar("T")
 LONGEST_KEY = 64
 """Most bytes of an id that is stored at a fixed width."""
 
-MOST_DIM, MOST_NUMBER, MOST_ENTRIES = 1 << 16, 1 << 48, 1 << 16
-"""Largest width of vectors, largest whole number and longest list in a manifest."""
+MOST_DIM, MOST_NUMBER, MOST_FIELDS, MOST_LETTERS = 1 << 16, 1 << 48, 1 << 16, 1 << 13
+"""Largest width of vectors, largest number in settings, most fields, and most letters of settings."""
+
+PARTS, MOST_PARTS = ("cross_layers", "num_cores", "num_layers", "num_partitions"), 1 << 9
+"""Settings that are numbers of arrays, and the most that they may be. A file has an array for each."""
 
 KINDS = ("none", "range", "integers", "text", "long_text")
 """Kinds of ids: not known, a range of integers, integers, text up to 64 bytes, and any text."""
@@ -228,7 +231,7 @@ def _digest(tree: Mapping[str, Any]) -> str:
 
 def _manifest(tree: Mapping[str, Any]) -> Manifest:
     fields = {name: _entry(name, own) for name, own in _mapping(tree, "fields").items()}
-    if not 1 <= len(fields) <= MOST_ENTRIES:
+    if not 1 <= len(fields) <= MOST_FIELDS:
         raise ServingError(f"export.json: {len(fields)} fields")
     dense = [_dense(own) for own in _list(tree, "dense")]
     model = tree.get("model")
@@ -356,11 +359,13 @@ def _only(tree: Mapping[str, Any], known: set[str], where: str) -> None:
         )
 
 
-def _bounded(value: Any, where: str) -> None:
-    """Refuses numbers and lists in settings that could only serve to make work."""
-    text = json.dumps(value)
-    if len(text) > MOST_ENTRIES or any(len(digits) > 19 for digits in re.findall(r"\d+", text)):
-        raise ServingError(f"export.json: {where}: settings that no export has")
-    for number in re.findall(r"\d+", text):
-        if int(number) > MOST_NUMBER and "." not in text:
-            raise ServingError(f"export.json: {where}: {number} is too large")
+def _bounded(settings: Mapping[str, Any], where: str) -> None:
+    """Refuses settings that could only serve to make work before the arrays are compared with them."""
+    text = json.dumps(settings)
+    if len(text) > MOST_LETTERS:
+        raise ServingError(f"export.json: {where}: settings of {len(text)} letters")
+    for name, value in settings.items():
+        numbers = value if isinstance(value, list) else [value]
+        most = MOST_PARTS if name in PARTS else MOST_NUMBER
+        if any(isinstance(number, int | float) and abs(number) > most for number in numbers):
+            raise ServingError(f"export.json: {where}: {name[:80]!r} is above {most}")

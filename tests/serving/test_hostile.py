@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import shutil
+import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +16,11 @@ from typing import Any
 import exports_made as made
 import numpy as np
 import pytest
+from marks import slow_but
 
-from bench.embeddings import find
+from bench import models
+from bench.config.typed import plain
+from bench.embeddings import find, names
 from bench.embeddings.base import Vocabulary
 from bench.serving import ServingError, load
 from bench.serving.layout import ARRAYS, MANIFEST, Placed, Stored, header, placed
@@ -192,14 +197,14 @@ MANIFESTS = {
     "other method": (at(*USER, "method", value="full"), "do not work"),
     "unknown setting": (at(*USER, "settings", "pickle", value="x"), "do not work"),
     "setting of another type": (at(*USER, "settings", "block_dims", value="x"), "do not work"),
-    "huge setting": (at("fields", "item", "settings", "num_rows", value=2**62), "too large"),
+    "huge setting": (at("fields", "item", "settings", "num_rows", value=2**62), "is above"),
     "huge vocabulary": (at(*USER, "size", value=2**31 - 1), "bytes of arrays"),
     "no rows": (at(*USER, "size", value=0), "size is not from 1"),
     "half a row": (at(*USER, "size", value=1.5), "is no int"),
     "huge width": (at(*USER, "dim", value=2**40), "dim is not from 1"),
     "other width": (at("fields", "shop", "dim", value=16), "export.json"),
     "nested settings": (at(*USER, "settings", "block_dims", value=deep), ""),
-    "long settings": (at(*USER, "settings", "block_dims", value=[1] * 25_000), "settings that no export has"),
+    "long settings": (at(*USER, "settings", "block_dims", value=[1] * 25_000), "settings of"),
     "unknown row outside": (at(*USER, "unknown_row", value=200), "unknown_row is not from"),
     "more ids than rows": (at(*USER, "ids", "count", value=201), "count is not from"),
     "fewer ids": (at(*USER, "ids", "count", value=100), "bytes of arrays, and export.json describes"),
@@ -232,6 +237,58 @@ def test_hostile_manifests(folder, name):
     changed(tree)
     made.write_manifest(folder, tree)
     assert says in refused(folder)
+
+
+@pytest.mark.parametrize("method", slow_but(("qr", "dhe", "md"), names()))
+def test_hostile_values_of_every_setting(tmp_path, method):
+    """No setting of a method makes work or takes memory before it is compared with the file.
+
+    A setting that is a number of arrays belongs into ``PARTS`` of ``bench/serving/manifest.py``.
+    """
+    made.write(
+        tmp_path / "shop", {"user": find(method)(Vocabulary("user", 50, np.arange(50)), 8)}, {"user": None}
+    )
+    tree = made.manifest(tmp_path / "shop")
+    check_settings(tmp_path / "shop", tree["fields"]["user"]["settings"], tree)
+    for size, dim in ((2**31 - 1, 8), (50, 2**16), (2**31 - 1, 2**16), (1, 1)):
+        tree["fields"]["user"] |= {"size": size, "dim": dim}
+        timed(tmp_path / "shop", tree)
+
+
+@pytest.mark.parametrize("model", slow_but(("dcn_v2",), models.names()))
+def test_hostile_values_of_every_setting_of_a_model(tmp_path, model):
+    choice = models.read({"name": model})
+    dim = models.vector_dim(choice, 4)
+    fields = {name: find("full")(Vocabulary(name, 5), dim) for name in ("a", "b")}
+    settings = {"hidden_units": [4]} if hasattr(choice.settings, "hidden_units") else {}
+    made.write(
+        tmp_path / "shop", fields, dict.fromkeys(fields), (model, {**plain(choice.settings), **settings})
+    )
+    tree = made.manifest(tmp_path / "shop")
+    check_settings(tmp_path / "shop", tree["model"]["settings"], tree)
+
+
+def check_settings(folder: Path, settings: Tree, tree: Tree) -> None:
+    load(folder)
+    for name, value in list(settings.items()):
+        if isinstance(value, bool) or not isinstance(value, int | float | list):
+            continue
+        for huge in (513, 10**6, 2**31 - 1, 2**47, 1e40, [1] * 2000, list(range(1, 1000))):
+            settings[name] = huge
+            timed(folder, tree)
+        settings[name] = value
+
+
+def timed(folder: Path, tree: Tree) -> None:
+    """Loads a folder, which may be refused, in a moment and in little memory."""
+    made.write_manifest(folder, tree)
+    tracemalloc.start()
+    begin = time.perf_counter()
+    with contextlib.suppress(ServingError):  # a seed may have any value
+        load(folder)
+    took, most = time.perf_counter() - begin, tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert took < 2 and most < 2 * MOST_MEMORY, (str(tree)[:500], took, most)
 
 
 TEXTS = {
