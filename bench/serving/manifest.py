@@ -93,7 +93,6 @@ class Entry:
         transform: what is made of a value before it is an id.
         keeps_missing: True if a missing id is an id of its own, the empty text.
         from_text: True if the data are text, in which a missing value is the empty text.
-        max_difference: the largest difference from the Keras layer that was found after writing.
     """
 
     name: str

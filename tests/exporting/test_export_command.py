@@ -211,6 +211,24 @@ def test_what_is_wrong_is_said_before_anything_is_done(first, tmp_path, capsys):
     assert load(tmp_path / "shop").fields == ("user", "item")
 
 
+def test_a_model_without_a_head_is_exported_without_predictions(first, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("bench.exporting.content.HEADS", {})
+    tables = exported(first, tmp_path / "shop")
+    assert "left out: predict, because the model dot has no predictions in NumPy" in capsys.readouterr().out
+    assert "Left out: predict, because" in (tmp_path / "shop" / "README.md").read_text()
+    assert tables.lookup("user", [0]).shape == (1, 64)
+    with pytest.raises(ValueError, match="no predictions: the model dot has no predictions in NumPy"):
+        tables.predict({"user": [0], "item": [0]})
+
+
+def test_weights_that_were_not_kept_are_named(first, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("bench.records.store.Record.file", lambda self, name: None)
+    arguments = (f"run={first.record.name}", f"output_dir={tmp_path / 'shop'}")
+    assert "no weights were kept; give train=true, which trains the run again" in said(capsys, *arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
 def test_weights_that_were_not_kept_are_trained_again(tmp_path, capsys):
     done = api.run(strategy="qr", dataset=SMALL, training=ONCE, seed=3)
     arguments = [f"run={done.folder}", f"output_dir={tmp_path / 'shop'}"]

@@ -41,8 +41,8 @@ CASES = {
 FAST = ("dot_bias", "neumf", "deepfm", "dlrm")
 
 
-def test_every_model_has_a_head_and_a_case():
-    assert sorted(HEADS) == models.names() == sorted({case[0] for case in CASES.values()})
+def test_every_head_is_of_a_model_and_has_a_case():
+    assert set(HEADS) == {case[0] for case in CASES.values()} <= set(models.names())
 
 
 @pytest.mark.parametrize("name", slow_but(FAST, CASES))
