@@ -20,6 +20,7 @@ ORDER = (
     "backend",
     "embeddings",
     "models",
+    "serving",
     "sizing",
     "tasks",
     "training",
@@ -28,6 +29,7 @@ ORDER = (
     "trained",
     "tracking",
     "experiment",
+    "exporting",
     "tradeoff",
     "reporting",
     "sweeps",
@@ -36,7 +38,7 @@ ORDER = (
 )
 """Packages and modules of ``bench``: each imports only what stands before it."""
 
-DOORS = ("init", "prepared", "report", "results", "run", "track")
+DOORS = ("export", "init", "prepared", "report", "results", "run", "track")
 """Modules for ``python -m``: they may import everything, and nothing imports them."""
 
 PRIVATE = {"hydra": "_internal", "keras": "src", "mlflow": "store", "submitit": "core", "ray": "_private"}

@@ -48,6 +48,8 @@ DECIDES_NOTHING = (
     "config",  # what it chooses is in the settings
     "errors",
     "embeddings.stubs",  # writes __init__.pyi
+    "export",
+    "exporting",  # writes what a run has left
     "init",
     "measure.apart",
     "measure.environment",
@@ -61,6 +63,7 @@ DECIDES_NOTHING = (
     "prepared",
     "results",
     "run",
+    "serving",  # reads exports
     "sweeps",
     "track",
     "tracking",

@@ -1,0 +1,94 @@
+"""The command ``python -m bench.export``: writes what a finished run serves, as files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.cli import keeping, shell
+from bench.config.paths import absolute
+from bench.config.schema import FINDS_DATA
+from bench.config.typed import nearest
+from bench.errors import RequestError
+from bench.measure import units
+
+USAGE = """\
+Writes what a finished run serves into a folder: compressed tables, ids and the model, for bench.serving.
+
+usage: python -m bench.export run=RECORD output_dir=FOLDER [NAME=VALUE ...]
+
+  run=             a result.json, an output folder, the first letters of a fingerprint, or MLflow's id of a run
+  output_dir=      the folder to make; it may be there if it is empty
+  train=           true trains a run again whose weights were not kept, and adds them to its record (false)
+  results_dir=     folder of the records (outputs/results; the environment variable BENCH_RESULTS_DIR where set)
+  data_dir=        folder of archives and prepared data (the run's own; BENCH_DATA_DIR where set)
+  dataset.path=    where the run's data lie now, if they were moved; likewise dataset.train_path= and the others
+
+The folder is read again in a fresh process and compared with the trained model before it is put in place. It is there
+whole or not at all.
+exit codes: 0 done; 1 the export differs from the model, or cannot be written; 2 the request is wrong; 130 stopped.
+Standard error then has one line that starts with "error:"."""
+
+NAMES = ("run", "output_dir", "train", "results_dir", "data_dir", *FINDS_DATA)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and gives its exit code.
+
+    Args:
+        argv: the command's arguments. None for the process's own.
+    """
+    return shell.run(_export, argv, "nothing was written")
+
+
+def _export(arguments: Sequence[str]) -> int:
+    if not arguments or {"-h", "--help"} & set(arguments):
+        print(USAGE)
+        return 0
+    given = _parsed(arguments)
+    from bench.exporting.run import Request, export
+
+    target = absolute(given["output_dir"], Path.cwd(), "output_dir")
+    asked = Request(
+        given["run"],
+        target,
+        keeping.folder("results_dir", given.get("results_dir")),
+        keeping.folder("data_dir", given["data_dir"]) if "data_dir" in given else None,
+        keeping.folder("data_dir", None),
+        {name.removeprefix("dataset."): given[name] for name in FINDS_DATA if name in given},
+        given.get("train") == "true",
+    )
+    for line in lines(given["output_dir"], export(asked)):
+        print(line)
+    return 0
+
+
+def lines(folder: str, tree: dict[str, Any]) -> list[str]:
+    """Tells what was written, as lines for a terminal."""
+    size, promise = tree["bytes"], tree["promise"]
+    served, ids, head = (units.short_size(size[name]) for name in ("served", "ids", "head"))
+    found = [f"wrote {folder}: embeddings {served}, ids {ids}, model {head}"]
+    found += [f"left out: {name}, because {why}" for name, why in tree["left_out"].items()]
+    worst = max(promise, key=promise.__getitem__)
+    return [*found, f"largest difference from Keras: {promise[worst]:.2g} ({worst.removeprefix('fields.')})"]
+
+
+def _parsed(arguments: Sequence[str]) -> dict[str, str]:
+    given: dict[str, str] = {}
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if not equals or name not in NAMES:
+            known = ", ".join(NAMES[:5])
+            raise RequestError(f"{argument}: give NAME=VALUE of {known}{nearest(name, NAMES)}")
+        if name in given:
+            raise RequestError(f"{argument}: {name} is given twice")
+        if not value:
+            raise RequestError(f"{argument}: give a value")
+        given[name] = value
+    for name, example in (("run", "run=outputs/DATE/TIME"), ("output_dir", "output_dir=shop")):
+        if name not in given:
+            raise RequestError(f"{name}=: missing; give {example}")
+    if given.get("train", "false") not in ("true", "false"):
+        raise RequestError(f"train={given['train']}: give true or false")
+    return given

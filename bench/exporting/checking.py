@@ -1,0 +1,121 @@
+"""Compares a folder that was just written with the Keras model, in a fresh process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.embeddings.base import Kind, Method
+from bench.errors import RunFailed
+from bench.models.inputs import DENSE
+from bench.serving.compare import PREDICTIONS
+from bench.trained import Trained
+
+IDS, ROWS = 2000, 2000
+"""Numbers of ids of each field, and of rows of data, that are compared."""
+
+EXACT, SUMMED = 1e-6, 1e-5
+"""Largest difference of vectors that are read, and of those that networks compute, for numbers up to 1."""
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def reference(trained: Trained, predicts: bool) -> dict[str, np.ndarray]:
+    """Computes by Keras what an export has to give; see ``bench.serving.compare``.
+
+    Args:
+        trained: the trained model.
+        predicts: True if predictions are exported.
+    """
+    from keras import ops
+
+    found: dict[str, np.ndarray] = {}
+    for number, (name, layer) in enumerate(trained.embeddings.items()):
+        field = trained.data.fields[name]
+        rows = np.unique(np.linspace(0, field.size - 1, IDS).astype(np.int32))
+        found[f"rows/{number}"] = rows
+        found[f"vectors/{number}"] = ops.convert_to_numpy(layer(rows)).astype(np.float32)
+        if field.values is not None:
+            known = rows[(rows >= field.values.first) & (rows < field.values.first + len(field.values))]
+            ids = json.dumps([field.values[row] for row in known.tolist()]).encode()
+            found |= {f"known/{number}": known, f"ids/{number}": np.frombuffer(ids, np.uint8)}
+    if predicts:
+        inputs = trained.inputs(trained.data.evaluation)
+        part = {name: array[:ROWS] for name, array in inputs.items()}
+        count = len(next(iter(part.values())))
+        found[PREDICTIONS] = np.asarray(trained.model.predict(part, batch_size=ROWS, verbose=0)).reshape(-1)
+        found["dense"] = part.get(DENSE, np.zeros((count, 0), np.float32))
+        for number, name in enumerate(trained.embeddings):
+            found[f"row/{number}"] = part[name]
+    return found
+
+
+def tolerances(wanted: Mapping[str, np.ndarray], forms: Mapping[str, Method[Any]]) -> dict[str, float]:
+    """Gives the largest difference that is allowed, by the name of what is compared."""
+    found = {}
+    for number, (name, form) in enumerate(forms.items()):
+        network = any(array.kind == Kind.NETWORKS for array in form.arrays())
+        scale = max(1.0, float(np.abs(wanted[f"vectors/{number}"]).max(initial=0.0)))
+        found[f"fields.{name}"] = scale * (SUMMED if network else EXACT)
+    if PREDICTIONS in wanted:
+        found[PREDICTIONS] = SUMMED * max(1.0, float(np.abs(wanted[PREDICTIONS]).max(initial=0.0)))
+    return found
+
+
+def compare(
+    folder: Path, trained: Trained, forms: Mapping[str, Method[Any]], predicts: bool
+) -> dict[str, float]:
+    """Loads a folder in a fresh process, and compares it with the Keras model.
+
+    Args:
+        folder: the export.
+        trained: the trained model.
+        forms: the description that serves, by field.
+        predicts: True if predictions are exported.
+
+    Returns:
+        The largest difference of each field and of the predictions, by name.
+
+    Raises:
+        RunFailed: a difference is beyond its tolerance, or the folder cannot be loaded.
+    """
+    wanted = reference(trained, predicts)
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "reference.npz"
+        with path.open("wb") as file:
+            np.savez(file, **wanted)  # type: ignore[arg-type]
+        said = _ask("bench.serving.compare", str(folder.absolute()), str(path))
+    if "error" in said:
+        raise RunFailed(f"the export cannot be used ({said['error']}); nothing was kept")
+    found: dict[str, float] = {name: float(value) for name, value in said["differences"].items()}
+    for name, most in tolerances(wanted, forms).items():
+        if not found[name] <= most:
+            raise RunFailed(
+                f"{name}: the export differs from Keras by {found[name]:.3g}, more than {most:.3g}; nothing was kept"
+            )
+    return found
+
+
+def _ask(module: str, *arguments: str) -> dict[str, Any]:
+    """Runs a module in a fresh process and reads the JSON that it prints."""
+    paths = [str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments], capture_output=True, check=False, env=environment
+    )
+    try:
+        found: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or [
+            f"exit code {done.returncode}"
+        ]
+        return {"error": reason[0]}
+    return found

@@ -1,0 +1,170 @@
+"""Writes an export's folder, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import __version__
+from bench.errors import BenchError, RequestError
+from bench.exporting import card, checking
+from bench.exporting.content import Content, content, tree_of
+from bench.records import files
+from bench.serving.layout import (
+    ARRAYS,
+    CARD,
+    FIELDS,
+    FORMAT_VERSION,
+    HEAD,
+    IDS,
+    MANIFEST,
+    digest,
+    header,
+    placed,
+)
+from bench.serving.tables import load
+from bench.trained import Trained
+
+BLOCK = 1 << 24
+"""Number of bytes that are written at once."""
+
+
+def check_target(folder: Path) -> None:
+    """Refuses a folder that holds something.
+
+    Raises:
+        RequestError: the folder is not empty, or is no folder.
+    """
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise RequestError(f"output_dir={folder}: is there and is no folder; give another one")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise RequestError(f"output_dir={folder}: is not empty; give a folder that is empty or not there yet")
+
+
+def write(trained: Trained, folder: Path) -> dict[str, Any]:
+    """Writes what a trained model serves, compares it with the model, and puts it in place by a rename.
+
+    Args:
+        trained: the trained model.
+        folder: the folder to make. It may be there if it is empty.
+
+    Returns:
+        The manifest as written.
+
+    Raises:
+        RequestError: the folder is not empty.
+        RunFailed: the export differs from the model. Nothing is left.
+        BenchError: the folder cannot be written. Nothing is left.
+    """
+    check_target(folder)
+    found = content(trained)
+    with _said_in_a_line(folder), _aside(folder) as made:
+        tree = _tree(trained, found)
+        tree["files"] = {ARRAYS: write_arrays(made / ARRAYS, found)}
+        _write_manifest(made, tree)
+        predicts = found.described.head is not None
+        tree["promise"] = checking.compare(made, trained, found.forms, predicts)
+        text = card.text(trained, tree)
+        (made / CARD).write_text(text, encoding="utf-8")
+        tree["files"][CARD] = {
+            "bytes": len(text.encode()),
+            "sha256": hashlib.sha256(text.encode()).hexdigest(),
+        }
+        _write_manifest(made, tree)
+        load(made, verify=True)
+        check_target(folder)
+        made.rename(folder)
+    return tree
+
+
+def _tree(trained: Trained, found: Content) -> dict[str, Any]:
+    result = trained.result
+    return {
+        "format_version": FORMAT_VERSION,
+        "bench_version": __version__,
+        "fingerprint": str(result.fingerprint),
+        "run": {
+            "dataset": result.dataset,
+            "task": result.task,
+            "strategy": result.strategy,
+            "seed": result.seed,
+        },
+        **tree_of(found.described),
+        "bytes": {
+            "promised": result.embedding_bytes,
+            "full": result.full_embedding_bytes,
+            "served": found.nbytes(FIELDS),
+            "ids": found.nbytes(IDS),
+            "head": found.nbytes(HEAD),
+        },
+        "formats": {},
+    }
+
+
+def write_arrays(path: Path, found: Content) -> dict[str, Any]:
+    """Writes the file of arrays, and gives its entry in the manifest."""
+    places = placed(found.wanted)
+    made, size = hashlib.sha256(), 0
+    with path.open("xb") as file:
+
+        def put(part: bytes | memoryview) -> None:
+            nonlocal size
+            file.write(part)
+            made.update(part)
+            size += len(part)
+
+        put(header(places))
+        for place in places:
+            array = found.arrays.get(place.array.name)
+            if array is None:
+                put(bytes(place.end - place.begin))
+                continue
+            flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+            for begin in range(0, len(flat), BLOCK):
+                put(flat[begin : begin + BLOCK])
+        file.flush()
+        os.fsync(file.fileno())
+    return {"bytes": size, "sha256": made.hexdigest()}
+
+
+def _write_manifest(folder: Path, tree: dict[str, Any]) -> None:
+    tree["digest"] = digest(_as_read(tree))
+    files.write_whole(folder / MANIFEST, json.dumps(tree, indent=2, ensure_ascii=False) + "\n")
+
+
+def _as_read(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Gives a manifest as it is read back from its JSON."""
+    read: dict[str, Any] = json.loads(json.dumps(tree, allow_nan=False))
+    return read
+
+
+@contextlib.contextmanager
+def _aside(folder: Path) -> Iterator[Path]:
+    """Makes a folder beside the one that is wanted, and removes it in the end if it is still there."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made = folder.with_name(f".{folder.name[:80]}.partial-{os.getpid()}-{secrets.token_hex(4)}")
+    made.mkdir()
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _said_in_a_line(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BenchError(
+            f"output_dir={folder}: cannot be written ({error.strerror or error}); free some space, or give another "
+            "folder"
+        ) from error

@@ -1,0 +1,321 @@
+"""Faster lookups for the forms that gain by them. The vectors are those of the method's own description.
+
+``reader`` gives the fastest lookup that is known for a form. A form that is not listed here is served by its
+description, so a new method needs nothing. The readers stand apart from the methods: what training computes, and with
+it the fingerprint of a run, does not depend on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import reduce
+from itertools import pairwise
+from operator import add, mul
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.embeddings.base import Method
+
+if TYPE_CHECKING:  # a process imports the methods that it serves, and no others
+    from bench.embeddings.families.rounded import Integers
+    from bench.embeddings.methods.alpt import ScaledRows
+    from bench.embeddings.methods.hash import Hash
+    from bench.embeddings.methods.md import MD
+    from bench.embeddings.methods.qr import QR
+    from bench.embeddings.methods.tt import TT
+    from bench.embeddings.served.codes import Codes
+    from bench.embeddings.served.quantized import PackedRows
+    from bench.embeddings.served.sparse import Sparse
+
+Arrays = Mapping[str, np.ndarray]
+Reader = Callable[[np.ndarray], np.ndarray]
+"""Makes vectors, float32 (n, embedding_dim), of row numbers that are inside the field, int32 or int64 (n,)."""
+
+MANY = 512
+"""Number of ids from which equal ids are computed once, where computing takes long."""
+
+
+NEAR = 1024
+"""Number of vectors that are worked on at once, so that they stay in the processor's cache."""
+
+
+def reader(form: Method[Any], arrays: Arrays) -> Reader:
+    """Gives the fastest lookup of a form.
+
+    Args:
+        form: the description that serves.
+        arrays: its arrays by name.
+    """
+    name = name_of(form)
+    make: Callable[[Any, Arrays], Reader] = READERS.get(name, _described)
+    made = make(form, arrays)
+    return _distinct(made) if name in SLOW else made
+
+
+def name_of(form: Method[Any]) -> str:
+    """Gives a form's module, below ``bench.embeddings``, and class."""
+    return f"{type(form).__module__.removeprefix('bench.embeddings.')}.{type(form).__qualname__}"
+
+
+def _described(form: Method[Any], arrays: Arrays) -> Reader:
+    """Serves by the description."""
+    tables = [table.name for table in form.tables()]
+
+    def read(rows: np.ndarray) -> np.ndarray:
+        indices = form.lookups(rows, arrays, np)
+        found = {name: arrays[name].take(indices[name], axis=0) for name in tables}
+        return np.asarray(form.combine(found, indices, arrays, np, False), np.float32)
+
+    return read
+
+
+def _distinct(made: Reader) -> Reader:
+    """Computes each id of a large batch once."""
+
+    def read(rows: np.ndarray) -> np.ndarray:
+        if len(rows) < MANY:
+            return made(rows)
+        once, places = np.unique(rows, return_inverse=True)
+        return made(once).take(places, axis=0)
+
+    return read
+
+
+def _full(form: Method[Any], arrays: Arrays) -> Reader:
+    table = arrays["table"]
+    return lambda rows: table.take(rows, axis=0)
+
+
+def _half(form: Method[Any], arrays: Arrays) -> Reader:
+    table = arrays["halves"]
+    return lambda rows: table.take(rows, axis=0).astype(np.float32)
+
+
+def _qr(form: QR, arrays: Arrays) -> Reader:
+    """Divides once for each digit."""
+    tables = [arrays[name] for name in form.names]
+    buckets, how = form.num_buckets, form.settings.combine
+    join = np.multiply if how == "product" else np.add
+
+    def many(rows: np.ndarray) -> np.ndarray:
+        out = np.empty((len(rows), form.embedding_dim), np.float32)
+        for begin in range(0, len(rows), NEAR):
+            part = rows[begin : begin + NEAR]
+            first, own = part // buckets, out[begin : begin + NEAR]
+            tables[0].take(first, axis=0, out=own, mode="clip")
+            join(own, tables[1].take(part - first * buckets, axis=0), out=own)
+        return out
+
+    def read(rows: np.ndarray) -> np.ndarray:
+        if len(rows) > NEAR and len(tables) == 2 and how != "concat":
+            return many(rows)
+        rest, parts = rows, []
+        for table in reversed(tables[1:]):
+            quotient = rest // buckets
+            parts.append(table.take(rest - quotient * buckets, axis=0))
+            rest = quotient
+        parts.append(tables[0].take(rest, axis=0))
+        parts.reverse()
+        out: np.ndarray
+        if how == "concat":
+            return np.concatenate(parts, axis=-1)
+        if len(parts) == 2:
+            out = join(parts[0], parts[1], out=parts[0])
+        else:
+            out = reduce(mul if how == "product" else add, parts)
+        return out
+
+    return read
+
+
+def _hash(form: Hash, arrays: Arrays) -> Reader:
+    """Takes remainders of unsigned numbers in place of shifts and comparisons."""
+    from bench.embeddings.hashing import PRIME
+
+    table, prime, size = arrays["table"], np.uint64(PRIME), np.uint64(form.num_rows)
+    first, *others = (np.uint64(c) for c in arrays["hash"][0, ::-1].tolist())
+    shift = np.uint64(31)
+
+    def read(rows: np.ndarray) -> np.ndarray:
+        x = rows.astype(np.uint64)
+        value = x * first
+        for number, coefficient in enumerate(others):
+            if number:
+                value *= x
+            value += coefficient
+            value %= prime
+        value *= size
+        value >>= shift
+        return table.take(value.view(np.int64), axis=0)
+
+    return read
+
+
+def _integers(form: Integers, arrays: Arrays) -> Reader:
+    codes, scale = arrays["codes"], np.float32(form.settings.scale)
+    return lambda rows: np.multiply(codes.take(rows, axis=0), scale, dtype=np.float32)
+
+
+def _packed(form: PackedRows, arrays: Arrays) -> Reader:
+    """Multiplies bytes as they are. Of two codes in a byte, a table of 256 pairs gives both."""
+    codes, ranges, dim, bits = arrays["codes"], arrays["ranges"], form.embedding_dim, form.settings.bits
+    if bits not in (4, 8):
+        return _described(form, arrays)
+    pairs = np.stack([np.arange(256) & 15, np.arange(256) >> 4], axis=1).astype(np.float32)
+
+    def read(rows: np.ndarray) -> np.ndarray:
+        own, found = ranges.take(rows, axis=0).astype(np.float32, copy=False), codes.take(rows, axis=0)
+        if bits == 4:
+            found = pairs.take(found, axis=0).reshape(len(rows), 2 * found.shape[1])[:, :dim]
+        out: np.ndarray = np.multiply(found, own[:, :1], dtype=np.float32)
+        out += own[:, 1:]
+        return out
+
+    return read
+
+
+def _scaled(form: ScaledRows, arrays: Arrays) -> Reader:
+    if form.settings.bits != 8:
+        return _described(form, arrays)
+    codes, scales, middle = arrays["codes"], arrays["scales"], np.float32(128)
+
+    def read(rows: np.ndarray) -> np.ndarray:
+        out: np.ndarray = np.subtract(codes.take(rows, axis=0), middle, dtype=np.float32)
+        out *= scales.take(rows, axis=0)
+        return out
+
+    return read
+
+
+def _codes(form: Codes, arrays: Arrays) -> Reader:
+    """Reads codes of a byte without unpacking them, and entries as one number each where their width allows it."""
+    from bench.embeddings.served.codes import code_bits
+
+    parts, count, width = form.shape
+    if code_bits(count) != 8:
+        return _described(form, arrays)
+    codes, dim = arrays["codes"], form.embedding_dim
+    base = np.arange(0, parts * count, count, dtype=np.intp)
+    entries = np.ascontiguousarray(arrays["codebooks"]).reshape(parts * count, width)
+    kind = {2: np.complex64, 4: np.complex128}.get(width)
+    flat = entries if kind is None else entries.view(kind).reshape(-1)
+
+    def read(rows: np.ndarray) -> np.ndarray:
+        places = np.add(codes.take(rows, axis=0), base)
+        found = flat.take(places, axis=0) if kind is None else flat.take(places).view(np.float32)
+        return found.reshape(len(rows), parts * width)[:, :dim]
+
+    return read
+
+
+def _md(form: MD, arrays: Arrays) -> Reader:
+    """Reads each block for its own ids alone."""
+    edges, rank, dim = form.edges, arrays["rank"], form.embedding_dim
+    inner = np.array(edges[1:-1], np.int32)
+    tables = [arrays[f"block_{i}"] for i in range(len(form.dims))]
+    kernels = [arrays.get(f"kernel_{i}") for i in range(len(form.dims))]
+    biases = [arrays.get(f"bias_{i}") for i in range(len(form.dims))]
+    firsts = [first - 1 for first, _ in pairwise(edges)]
+
+    def vectors(block: int, ranks: np.ndarray) -> np.ndarray:
+        found = tables[block].take(ranks - firsts[block], axis=0)
+        if kernels[block] is not None:
+            found = found @ kernels[block]
+            if biases[block] is not None:
+                found += biases[block]
+        return found
+
+    def read(rows: np.ndarray) -> np.ndarray:
+        ranks = rank.take(rows)
+        if len(tables) == 1:
+            return vectors(0, ranks)
+        blocks = inner.searchsorted(ranks, side="right")
+        if len(rows) == 1:
+            return vectors(int(blocks[0]), ranks)
+        out = np.empty((len(rows), dim), np.float32)
+        for block in range(len(tables)):
+            there = (blocks == block).nonzero()[0]
+            if len(there):
+                out[there] = vectors(block, ranks.take(there))
+        return out
+
+    return read
+
+
+def _sparse(form: Sparse, arrays: Arrays) -> Reader:
+    """Puts the kept numbers of all ids at their places at once."""
+    values, dim = arrays["values"].reshape(-1), form.embedding_dim
+    if form.by_rows:
+        offsets, columns = arrays["offsets"], arrays["columns"]
+    else:
+        offsets, columns = arrays["positions"], arrays["positions"]
+    by_rows = form.by_rows
+
+    def read(rows: np.ndarray) -> np.ndarray:
+        if by_rows:
+            first, end = offsets.take(rows).astype(np.intp), offsets.take(rows + 1).astype(np.intp)
+        else:
+            begin = rows.astype(offsets.dtype) * dim
+            first, end = offsets.searchsorted(begin), offsets.searchsorted(begin + dim)
+        counts = end - first
+        ends = counts.cumsum()
+        total = int(ends[-1]) if len(ends) else 0
+        places = np.arange(total) + (first - ends + counts).repeat(counts)
+        out = np.zeros((len(rows), dim), np.float32)
+        starts = np.arange(0, len(rows) * dim, dim)
+        if not by_rows:
+            starts = starts - rows.astype(np.intp) * dim
+        out.reshape(-1)[starts.repeat(counts) + columns.take(places)] = values.take(places)
+        return out
+
+    return read
+
+
+def _tt(form: TT, arrays: Arrays) -> Reader:
+    """Multiplies the middle core once for all ids of a large batch that have the same digit there."""
+    plain = _described(form, arrays)
+    if len(form.widths) != 3:
+        return plain
+    ranks, widths, dim = form.ranks, form.widths, form.embedding_dim
+    _, second, third = form.num_rows
+    cores = [arrays[f"core_{k}"] for k in (1, 2, 3)]
+
+    def read(rows: np.ndarray) -> np.ndarray:
+        if len(rows) < MANY:
+            return plain(rows)
+        above, last = np.divmod(rows, third)
+        first, middle = np.divmod(above, second)
+        order = middle.argsort(kind="stable")
+        left = cores[0].take(first[order], axis=0).reshape(-1, ranks[1])
+        digits, begins = np.unique(middle[order], return_index=True)
+        product = np.empty((len(left), widths[1] * ranks[2]), np.float32)
+        for digit, begin, end in zip(digits.tolist(), begins, [*begins[1:], len(rows)], strict=True):
+            own = slice(begin * widths[0], end * widths[0])
+            np.matmul(left[own], cores[1][digit].reshape(ranks[1], -1), out=product[own])
+        joined = product.reshape(len(rows), widths[0] * widths[1], ranks[2])
+        right = cores[2].take(last[order], axis=0).reshape(len(rows), ranks[2], widths[2])
+        out = np.empty((len(rows), dim), np.float32)
+        out[order] = (joined @ right).reshape(len(rows), -1)[:, :dim]
+        return out
+
+    return read
+
+
+READERS: Mapping[str, Callable[[Any, Arrays], Reader]] = {
+    "families.rounded.Integers": _integers,
+    "methods.alpt.ScaledRows": _scaled,
+    "methods.float16.HalfTable": _half,
+    "methods.full.Full": _full,
+    "methods.hash.Hash": _hash,
+    "methods.md.MD": _md,
+    "methods.qr.QR": _qr,
+    "methods.tt.TT": _tt,
+    "served.codes.Codes": _codes,
+    "served.quantized.PackedRows": _packed,
+    "served.sparse.Sparse": _sparse,
+}
+"""The reader of each form that has one, by module and class. A subclass may compute something else, and has its own."""
+
+SLOW = ("methods.dhe.DHE", "methods.robe.ROBE", "methods.tt.TT")
+"""Forms whose vectors take so long that equal ids of a large batch are computed once."""
