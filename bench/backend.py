@@ -109,6 +109,8 @@ def load() -> None:
     if {"keras", "tensorflow"} <= sys.modules.keys():
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # TensorFlow's own allocator never gives memory back, and the first values of a table take three times their bytes.
+    os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
     os.environ["KERAS_BACKEND"] = "tensorflow"
     # A folder that cannot exist: Keras then reads no keras.json, which may hold what ends the import, and writes none.
     # Scikit-learn and Matplotlib are left out: where installed, Keras imports them, and takes half as long again.

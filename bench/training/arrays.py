@@ -91,8 +91,10 @@ class DeferredTable:
 
     def adopt(self, reset_moments: bool) -> None:
         """Takes over new values of the layer's variable; the rows must have been settled with ``reset``."""
+        # Read as a whole, which copies nothing; a variable that is read by rows copies all that it is assigned later.
+        values = tf.convert_to_tensor(self.variable.value)
         for index in self._blocks():
-            weights = tf.gather(self.variable.value, index)
+            weights = tf.gather(values, index)
             n = weights.shape[0]
             if reset_moments:
                 first = [tf.fill((n, self.slot_width), value) for value in self.rule.slots]
@@ -127,9 +129,10 @@ class DeferredTable:
     def release(self, clock: Clock) -> None:
         """Gives weights that are held once back to the layer's variable, as of ``clock``, and forgets the moments."""
         if self.is_alone:
-            _resize(self.variable.value, self.rows)
             self.is_alone = False
-            self._settle(clock, reset=False)
+            # Compiled, all rows take one pass and no memory but that of the weights.
+            weights = tf.function(lambda clock: self._current(self.state, clock)[0], jit_compile=True)
+            _assign(self.variable.value, weights, clock)
             _resize(self.state, 0)
 
     def reclaim(self) -> None:
@@ -157,8 +160,17 @@ class DeferredTable:
 
 def _resize(variable: Any, rows: int) -> None:
     """Gives a variable of rows as many, all zero; the memory of those that it had is free then."""
-    zeros = tf.zeros((rows, variable.shape[1]), variable.dtype)
-    tf.raw_ops.AssignVariableOp(resource=variable.handle, value=zeros, validate_shape=False)
+    count = tf.constant(rows)  # a number known while tracing would be refused as another shape
+    _assign(variable, lambda count: tf.zeros((count, variable.shape[1]), variable.dtype), count)
+
+
+def _assign(variable: Any, value: Callable[..., Any], *arguments: Any) -> None:
+    """Sets a variable to what ``value`` makes of some tensors, of any number of rows, without a copy of it."""
+
+    def assign(*arguments: Any) -> None:
+        tf.raw_ops.AssignVariableOp(resource=variable.handle, value=value(*arguments), validate_shape=False)
+
+    tf.function(assign)(*arguments)  # in a function, the variable takes over memory that nothing else uses
 
 
 class WholeArrays:

@@ -171,7 +171,8 @@ class Loop:
 
     def release(self) -> None:
         """Gives all weights to the model. Without ``reclaim`` the loop can run no further chunk."""
-        for table in self.tables.values():
+        # The smallest first: each gives back more than the next one takes at once.
+        for table in sorted(self.tables.values(), key=lambda table: int(table.rows)):
             table.release(self._clock())
 
     def reclaim(self) -> None:

@@ -30,7 +30,7 @@ def check_equal(one, other):
     weights, history, run = one
     assert weights.keys() == other[0].keys()
     for name in weights:
-        np.testing.assert_array_equal(weights[name], other[0][name], err_msg=name)
+        np.testing.assert_allclose(weights[name], other[0][name], rtol=1e-6, atol=1e-7, err_msg=name)
     assert [epoch["train_loss"] for epoch in history.epochs] == [e["train_loss"] for e in other[1].epochs]
     for epoch, same in zip(history.epochs, other[1].epochs, strict=True):
         assert epoch["val_mae"] == pytest.approx(same["val_mae"], abs=1e-6)
