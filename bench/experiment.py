@@ -109,10 +109,11 @@ class Experiment:
         """The data set, split and numbered.
 
         Raises:
-            RequestError: the task cannot take its labels.
+            RequestError: the task cannot take its labels, or it has fewer training rows than the settings ask for.
         """
         with self.clock("data"):
             found = data.load(self.settings.dataset, self.settings.data_dir)
+            found = found.training_on(self.settings.training.rows)
             self.task.check(found)
             return found
 

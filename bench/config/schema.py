@@ -112,6 +112,7 @@ class Training:
 
     epochs: Count
     batch_size: Count
+    rows: Count | None
     shuffle: Literal["full", "blocks"]
     learning_rate: Annotated[float, Range(above=0)]
     optimizer: str

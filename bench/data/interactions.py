@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -83,6 +83,16 @@ class Part:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def first(self, rows: int) -> Self:
+        """Gives the first rows, without a copy."""
+        dense = None if self.dense is None else self.dense[:rows]
+        return replace(
+            self,
+            ids={name: own[:rows] for name, own in self.ids.items()},
+            labels=self.labels[:rows],
+            dense=dense,
+        )
+
 
 @dataclass(frozen=True)
 class Interactions:
@@ -114,6 +124,20 @@ class Interactions:
     def dense_dim(self) -> int:
         """The number of dense columns."""
         return 0 if self.train.dense is None else int(self.train.dense.shape[1])
+
+    def training_on(self, rows: int | None) -> Self:
+        """Gives the data set with the first training rows alone, or itself for None. Its fields stay as they are.
+
+        Raises:
+            RequestError: there are fewer training rows.
+        """
+        if rows is None:
+            return self
+        if rows > len(self.train):
+            raise RequestError(
+                f"training.rows={rows}: {self.name} has {len(self.train)} training rows; give at most as many"
+            )
+        return replace(self, train=self.train.first(rows))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.data import Interactions, Part
+from bench.data import Interactions
 from bench.embeddings.parents import parent_settings
 from bench.experiment import Experiment
 from bench.measure import machine
@@ -153,12 +153,7 @@ def _few(data: Interactions, rows: int) -> Interactions:
     """The first rows of each part."""
     return replace(
         data,
-        train=_first(data.train, rows),
-        validation=_first(data.validation, rows),
-        evaluation=_first(data.evaluation, rows),
+        train=data.train.first(rows),
+        validation=data.validation.first(rows),
+        evaluation=data.evaluation.first(rows),
     )
-
-
-def _first(part: Part, rows: int) -> Part:
-    dense = None if part.dense is None else part.dense[:rows]
-    return Part({name: ids[:rows] for name, ids in part.ids.items()}, part.labels[:rows], dense)
