@@ -9,7 +9,7 @@ import random
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -82,7 +82,7 @@ def kept() -> Iterator[None]:
 
     These are environment variables, Keras's defaults, the level of TensorFlow's logger, and the states of the random
     numbers of Python and NumPy. Not restored are the number of threads, which TensorFlow fixes once, the seed of
-    TensorFlow's random numbers, and the names that Keras gives to new layers.
+    TensorFlow's random numbers, the precision of a GPU, and the names that Keras gives to new layers.
     """
     import numpy as np
 
@@ -170,8 +170,7 @@ def start(seed: int, threads: int | None, data_dir: Path | None = None) -> None:
         # Each run of a sweep compiles its own loop, which TensorFlow takes for a mistake.
         tf.get_logger().setLevel("ERROR")
         _use_threads(threads)
-        for gpu in tf.config.list_physical_devices("GPU"):
-            tf.config.experimental.set_memory_growth(gpu, True)
+        _use_gpus()
         tf.zeros(1)  # devices are set up now, while nothing they say is shown
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
@@ -189,6 +188,20 @@ def gpu_name() -> str | None:
     for gpu in tf.config.list_physical_devices("GPU"):
         return str(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name))
     return None
+
+
+def _use_gpus() -> None:
+    """Has TensorFlow take a GPU's memory as it needs it, and multiply in float32 there, as a processor does."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        # A caller that has computed with TensorFlow before has chosen already.
+        with suppress(RuntimeError, ValueError):
+            tf.config.experimental.set_memory_growth(gpu, True)
+    if gpus:
+        # By default factors lose 13 of 23 bits: results of a GPU would not be those of a processor.
+        tf.config.experimental.enable_tensor_float_32_execution(False)
 
 
 def _use_threads(threads: int | None) -> None:

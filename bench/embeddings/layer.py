@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike
 
-from bench.embeddings import constructors
+from bench.embeddings import constructors, held
 from bench.embeddings.base import Array, Arrays, Method, Vocabulary
 from bench.embeddings.budget import choose
 from bench.embeddings.registry import find, read
@@ -88,6 +88,7 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         self.map_variables: dict[str, keras.Variable] = {}
         self._given: _Given | None = None
         self._readers: Mapping[str, Callable[[Any], Any]] = {}
+        self._widened: dict[str, str] = {}
 
     def build(self, input_shape: Any = None) -> None:
         """Makes the variables. Their shapes do not depend on the input's.
@@ -96,6 +97,7 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
             RequestError: the method describes its arrays wrongly.
         """
         check_arrays(self.form)
+        self._widened = held.widened(self.form.arrays())
         self.table_variables = {a.name: self._add_array(a) for a in self.form.tables()}
         self.weight_variables = {a.name: self._add_array(a) for a in self.form.weights()}
         values = self.form.build_maps()
@@ -109,7 +111,11 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Returns all arrays of a built layer as NumPy arrays, by the method's names for them."""
-        return {name: ops.convert_to_numpy(variable) for name, variable in self.array_variables.items()}
+        return held.values(self.array_variables, self._widened)
+
+    def maps(self) -> dict[str, np.ndarray]:
+        """Returns the integer arrays that lookups read, by the method's names for them."""
+        return held.values(self.map_variables, self._widened)
 
     def set_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Gives arrays of a built layer new values.
@@ -157,7 +163,7 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
             initializer = type(initializer).from_config(config)
         return self.add_weight(
             shape=array.shape,
-            dtype=array.dtype,
+            dtype=held.dtype_of(array),
             initializer=initializer,
             trainable=array.trainable,
             name=array.name,
@@ -169,7 +175,11 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
             return ops.convert_to_tensor(value, dtype)
 
         return self.add_weight(
-            shape=array.shape, dtype=array.dtype, initializer=initial, trainable=False, name=array.name
+            shape=array.shape,
+            dtype=held.dtype_of(array),
+            initializer=initial,
+            trainable=False,
+            name=array.name,
         )
 
     @contextmanager
@@ -227,7 +237,7 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
             rows, indices = self._given.rows, self._given.indices
         else:
             ids = self._checked(ops.convert_to_tensor(ids))
-            indices = self.form.lookups(ids, _tensors(self.map_variables), ops)
+            indices = self.form.lookups(ids, held.tensors(self.map_variables, self._widened), ops)
             check_lookups(self.form, indices)
             rows = {
                 name: self._readers[name](indices[name])
@@ -235,7 +245,7 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
                 else ops.take(table, indices[name], axis=0)
                 for name, table in self.table_variables.items()
             }
-        weights = _tensors({**self.weight_variables, **self.map_variables})
+        weights = held.tensors({**self.weight_variables, **self.map_variables}, self._widened)
         vectors = self.form.combine(rows, indices, weights, ops, bool(training))
         check_width(self.form, vectors)
         penalty = self.form.penalty(rows, indices, weights, ops) if training else None
@@ -291,10 +301,6 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         settings = method.Settings(**values.pop("settings"))
         vocabulary = Vocabulary(**values.pop("vocabulary"))
         return cls(method(vocabulary, values.pop("embedding_dim"), settings), **values)
-
-
-def _tensors(variables: Arrays) -> Arrays:
-    return {name: ops.convert_to_tensor(variable) for name, variable in variables.items()}
 
 
 def Embedding(  # noqa: N802 - named like the layers it makes

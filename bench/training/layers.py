@@ -53,4 +53,4 @@ def held_once(layer: CompressedEmbedding, table: str) -> bool:
 
 def maps_of(layer: CompressedEmbedding) -> dict[str, np.ndarray]:
     """The integer arrays of a layer that its lookups read, by name."""
-    return {name: np.asarray(variable) for name, variable in layer.map_variables.items()}
+    return layer.maps()
