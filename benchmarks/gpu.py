@@ -1,6 +1,6 @@
 """Compares training on a GPU with training on the processor: the time of a step, memory, and the trained numbers.
 
-Run it with ``python -m benchmarks.gpu [device=gpu] [parts=full,qr,dlrm,adam] [steps=300] [repeats=3]``. It takes less
+Run it with ``python -m benchmarks.gpu [device=gpu] [parts=full,qr,dlrm,adam] [steps=200] [repeats=3]``. It takes less
 than six minutes and needs no data: ids and labels are random.
 
 ``full`` and ``qr`` are the models of the published recipe. ``dlrm`` is DLRM with Criteo's fields, a hundredth of their
@@ -222,10 +222,10 @@ def main(arguments: list[str]) -> int:
     given = dict(argument.partition("=")[::2] for argument in arguments)
     try:
         kind, parts = given.pop("device", "gpu"), given.pop("parts", ",".join(CASES)).split(",")
-        steps, repeats = int(given.pop("steps", 300)), int(given.pop("repeats", 3))
+        steps, repeats = int(given.pop("steps", 200)), int(given.pop("repeats", 3))
         if given or kind not in ("gpu", "cpu") or min(steps, repeats) < 1 or not set(parts) <= set(CASES):
             raise RequestError(
-                f"{' '.join(arguments)}: give device=gpu or cpu, parts={','.join(CASES)}, steps=300, repeats=3"
+                f"{' '.join(arguments)}: give device=gpu or cpu, parts={','.join(CASES)}, steps=200, repeats=3"
             )
         backend.load()
         pair = devices(kind)
