@@ -337,10 +337,10 @@ def test_traceback_of_a_whole_run_on_request(command: Command) -> None:
 
 @pytest.fixture
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The packages as an installation lays them."""
+    """The package as an installation lays it; ``tests/test_wheel.py`` installs the wheel itself."""
     folder = tmp_path_factory.mktemp("site packages")
-    for package in ("bench", "conf"):
-        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for source, place in (("bench", "bench"), ("conf", "bench/conf")):
+        shutil.copytree(ROOT / source, folder / place, ignore=shutil.ignore_patterns("__pycache__"))
     return folder
 
 
@@ -351,7 +351,7 @@ def test_method_in_two_files_has_a_strategy(command: Command, site: Path) -> Non
         "@dataclass\nclass TinySettings(FullSettings):\n    tiny_width: int = 2\n\n\n"
         "class Tiny(Full):\n    Settings = TinySettings\n"
     )
-    (site / "conf" / "embedding" / "tiny.yaml").write_text(
+    (site / "bench" / "conf" / "embedding" / "tiny.yaml").write_text(
         "# as small as can be\nmethod: tiny\ntiny_width: ${oc.select:tiny_width,2}\n"
         "initializer: ${oc.select:initializer,uniform}\n"
     )
