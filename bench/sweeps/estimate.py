@@ -15,8 +15,8 @@ from bench.records.fingerprint import deciding
 from bench.records.result import Result, Status, Tree
 from bench.records.store import Record, Store
 
-ALIKE = ("model", "training.batch_size", "training.optimizer", "training.table_updates", "training.jit",
-         "embedding_dim", "timing")  # fmt: skip
+ALIKE = ("model", "training.batch_size", "training.rows", "training.optimizer", "training.table_updates",
+         "training.jit", "embedding_dim", "timing")  # fmt: skip
 """Settings that runs whose times are compared have in common."""
 
 PHASES = ("data_s", "compile_s", "train_s", "eval_s")
