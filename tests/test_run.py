@@ -145,8 +145,15 @@ def test_same_command_again_is_skipped(good: Done, again: Done) -> None:
 
 
 @pytest.mark.slow
-def test_without_resume_it_is_trained_again_to_the_last_digit(good: Done, new_commands: Any) -> None:
-    database = f"sqlite:///{good.cwd}/outputs/mlflow.db"
+def test_without_resume_it_is_trained_again_to_the_last_digit(
+    good: Done, new_commands: Any, tmp_path: Path
+) -> None:
+    with (
+        sqlite3.connect(good.cwd / "outputs/mlflow.db") as theirs,
+        sqlite3.connect(tmp_path / "runs.db") as own,
+    ):
+        theirs.backup(own)  # other tests count the runs in theirs
+    database = f"sqlite:///{tmp_path}/runs.db"
     done = new_commands("anew").small(*GOOD, "resume=false", MLFLOW_TRACKING_URI=database)
     assert done.code == 0, done.err
     assert (done.result["status"], done.result["fingerprint"]) == ("finished", good.result["fingerprint"])
