@@ -234,6 +234,8 @@ class Experiment:
                 task=self.task,
                 turn=self.presence.computing,
             )
+            if parent_settings(settings, self.methods) is not None:  # takes weights, and trains none
+                self.trainer.loop.release()
         if self.trainer.table_updates != settings.training.table_updates:
             log.warning("%s: tables are updated whole (dense)", why_whole(settings.training))
         self.measured["environment"] = environment.describe(threads)
@@ -259,7 +261,6 @@ class Experiment:
         training = self.settings.training
         (self.folder / MODEL_SUMMARY).write_text(models.summary(self.trainer.model), encoding="utf-8")
         if self.parent:
-            self.trainer.loop.release()
             load_weights(self.trainer.model, self.parent.weights())
             logged.ready()
             self.history = self.trainer.adopt(self.parent.result.history or {})

@@ -69,17 +69,10 @@ def random_clicks(sizes: Sequence[int], dense: int, rows: int = 400_000) -> Inte
     numbers = rng.standard_normal((rows, dense), np.float32) if dense else None
     train = Part(ids, rng.integers(0, 2, rows).astype(np.float32), numbers)
 
-    def first(count: int) -> Part:
-        return Part(
-            {name: column[:count] for name, column in ids.items()},
-            train.labels[:count],
-            None if numbers is None else numbers[:count],
-        )
-
     fields = {
         name: Field(name, size, np.zeros(size, np.int64)) for name, size in zip(names, sizes, strict=True)
     }
-    return Interactions("random", fields, train, first(0), first(256), (0.0, 1.0), None, "random")
+    return Interactions("random", fields, train, train.first(0), train.first(256), (0.0, 1.0), None, "random")
 
 
 def batches_of(batch: int) -> str:

@@ -48,11 +48,11 @@ def random_rows(users: int, items: int, rows: int = 400_000) -> Interactions:
         "item": rng.integers(0, items, rows, dtype=np.int32),
     }
     train = Part(ids, rng.integers(1, 6, rows).astype(np.float32))
-    few = Part({name: column[:256] for name, column in ids.items()}, train.labels[:256])
-    none = Part({name: column[:0] for name, column in ids.items()}, train.labels[:0])
     sizes = {"user": users, "item": items}
     fields = {name: Field(name, size, np.bincount(ids[name], minlength=size)) for name, size in sizes.items()}
-    return Interactions("random", fields, train, none, few, (1.0, 5.0), "item", "random")
+    return Interactions(
+        "random", fields, train, train.first(0), train.first(256), (1.0, 5.0), "item", "random"
+    )
 
 
 def recipe(interactions: Interactions, timed: list[Timed]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.config.files import ROOT
 from bench.embeddings.base import Kind, Method
 from bench.errors import RunFailed
 from bench.models.inputs import DENSE
@@ -24,8 +25,6 @@ IDS, ROWS = 2000, 2000
 
 EXACT, SUMMED = 1e-6, 1e-5
 """Largest difference of vectors that are read, and of those that networks compute, for numbers up to 1."""
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def reference(trained: Trained, predicts: bool) -> dict[str, np.ndarray]:
@@ -48,8 +47,7 @@ def reference(trained: Trained, predicts: bool) -> dict[str, np.ndarray]:
             ids = json.dumps([field.values[row] for row in known.tolist()]).encode()
             found |= {f"known/{number}": known, f"ids/{number}": np.frombuffer(ids, np.uint8)}
     if predicts:
-        inputs = trained.inputs(trained.data.evaluation)
-        part = {name: array[:ROWS] for name, array in inputs.items()}
+        part = trained.inputs(trained.data.evaluation.first(ROWS))
         count = len(next(iter(part.values())))
         found[PREDICTIONS] = np.asarray(trained.model.predict(part, batch_size=ROWS, verbose=0)).reshape(-1)
         found["dense"] = part.get(DENSE, np.zeros((count, 0), np.float32))

@@ -124,9 +124,7 @@ def rehearse(planned: Experiment) -> Rehearsal:
     with machine.Presence() as run.presence:
         run.build()
         fixed = time.perf_counter() - clock
-        if is_child:
-            run.trainer.loop.release()
-        else:
+        if not is_child:
             run.trainer.compile()
             history = run.trainer.fit(_Nobody())
         clock = time.perf_counter()

@@ -10,16 +10,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bench.config.optimizers import HELD_ONCE
 from bench.training.noise import noise, noise_key
 from bench.training.rules import RowRule
 
 LARGE = 1 << 16
 """Numbers in an array above which its rows are worth deferring: below, one pass over all of it costs less."""
-
-ONCE = HELD_ONCE
-"""Numbers in a table above which its weights are held once, in the rows that are trained: the layer's variable is empty
-meanwhile."""
 
 BLOCK_ROWS = 1 << 16
 """Rows that are rewritten at once between epochs: bounds the memory that takes."""
@@ -111,9 +106,6 @@ class DeferredTable:
         """
         if self.once and not (self.is_alone and reset):
             return
-        self._settle(clock, reset)
-
-    def _settle(self, clock: Clock, reset: bool) -> None:
         for index in self._blocks():
             state = tf.gather(self.state, index)
             weights = state[:, : self.width]

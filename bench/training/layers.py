@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from bench.config.optimizers import HELD_ONCE
 from bench.data.interactions import Interactions
 from bench.embeddings.base import Method
 from bench.embeddings.layer import CompressedEmbedding, embedding_layers
 from bench.errors import RequestError
-from bench.training.arrays import LARGE, ONCE
+from bench.training.arrays import LARGE
 
 
 def check_averages(methods: Sequence[Method[Any]]) -> None:
@@ -48,7 +49,7 @@ def tables_by_rows(layer: CompressedEmbedding, small_too: bool) -> frozenset[str
 
 def held_once(layer: CompressedEmbedding, table: str) -> bool:
     """Returns True if a table is large, and nothing but single rows of it are read or changed while it trains."""
-    return math.prod(layer.table_variables[table].shape) > ONCE and not layer.method.changes()
+    return math.prod(layer.table_variables[table].shape) > HELD_ONCE and not layer.method.changes()
 
 
 def maps_of(layer: CompressedEmbedding) -> dict[str, np.ndarray]:

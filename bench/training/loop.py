@@ -108,7 +108,7 @@ class Loop:
 
     def run(self, chunk: Chunk) -> np.ndarray:
         """Trains on the chunk's batches and returns their losses, float32 of shape (steps,)."""
-        losses = self._run(chunk.arrays, tf.constant(chunk.steps, tf.int32), self._clock())
+        losses = self._run(chunk.arrays, tf.constant(chunk.steps, tf.int32), self.now())
         self.step += chunk.steps
         return np.asarray(losses)[: chunk.steps]
 
@@ -130,7 +130,7 @@ class Loop:
     def settle(self, reset: bool = False) -> None:
         """Makes the model's own variables current; with ``reset`` the state of every row too."""
         reset = reset or self.step - self.base >= CLOCK_STEPS
-        clock = self._clock()
+        clock = self.now()
         for table in self.tables.values():
             table.settle(clock, reset)
         self.whole.settle()
@@ -153,8 +153,8 @@ class Loop:
         return any(table.is_alone for table in self.tables.values())
 
     def now(self) -> Clock:
-        """The steps that are done, for ``reading``."""
-        return self._clock()
+        """The steps that are done."""
+        return Clock(tf.constant(self.step), tf.constant(self.base), self.coefficients)
 
     @contextmanager
     def reading(self, *clock: Clock) -> Iterator[None]:
@@ -173,7 +173,7 @@ class Loop:
         """Gives all weights to the model. Without ``reclaim`` the loop can run no further chunk."""
         # The smallest first: each gives back more than the next one takes at once.
         for table in sorted(self.tables.values(), key=lambda table: int(table.rows)):
-            table.release(self._clock())
+            table.release(self.now())
 
     def reclaim(self) -> None:
         """Readies the loop for steps beyond those of training; moments of large tables and rates start anew."""
@@ -232,9 +232,6 @@ class Loop:
     def _set_scale(self, scale: float) -> None:
         self.updates.scale.assign(scale)
         self.coefficients = tf.constant(self.updates.coefficients(scale))
-
-    def _clock(self) -> Clock:
-        return Clock(tf.constant(self.step), tf.constant(self.base), self.coefficients)
 
     def _steps(self, arrays: Tensors, steps: Any, start: Clock) -> Any:
         def body(i: Any, losses: Any) -> tuple[Any, Any]:

@@ -157,9 +157,7 @@ class Trainer:
     def compile(self) -> None:
         """Compiles all programs that training and evaluation need; ``fit`` calls it unless it has been called."""
         clock = time.perf_counter()
-        part = self.data.evaluation
-        dense = None if part.dense is None else part.dense[:1]
-        self.predict(Part({name: ids[:1] for name, ids in part.ids.items()}, part.labels[:1], dense))
+        self.predict(self.data.evaluation.first(1))
         self.loop.run(self.batches.example())
         self.loop.settle()
         self.batches.begin(1)

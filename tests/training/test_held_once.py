@@ -19,7 +19,7 @@ DATA = interactions(rows=900, validation=80)
 @pytest.fixture
 def once(by_rows, monkeypatch):  # noqa: F811
     """Every table counts as so large that its weights are held once."""
-    monkeypatch.setattr("bench.training.layers.ONCE", 0)
+    monkeypatch.setattr("bench.training.layers.HELD_ONCE", 0)
 
 
 def tables(run):
@@ -41,7 +41,7 @@ def check_equal(one, other):
 @pytest.mark.parametrize("optimizer", slow_but(["adam"], ["adam", "sgd", "lazy_adam", "rowwise_adagrad"]))
 def test_weights_and_errors_are_those_of_two_copies(by_rows, monkeypatch, optimizer):  # noqa: F811
     plain = trained(DATA, optimizer=optimizer, learning_rate=0.01, jit=False)
-    monkeypatch.setattr("bench.training.layers.ONCE", 0)
+    monkeypatch.setattr("bench.training.layers.HELD_ONCE", 0)
     lean = trained(DATA, optimizer=optimizer, learning_rate=0.01, jit=False)
     assert len(tables(lean[2])) == 2 and not tables(plain[2])
     check_equal(lean, plain)
@@ -53,7 +53,7 @@ def test_weights_and_errors_are_those_of_two_copies(by_rows, monkeypatch, optimi
 @pytest.mark.parametrize("method", names())
 def test_every_method(by_rows, monkeypatch, method):  # noqa: F811
     plain = trained(DATA, (method, method), learning_rate=0.01, jit=False)
-    monkeypatch.setattr("bench.training.layers.ONCE", 0)
+    monkeypatch.setattr("bench.training.layers.HELD_ONCE", 0)
     check_equal(trained(DATA, (method, method), learning_rate=0.01, jit=False), plain)
 
 
@@ -116,7 +116,7 @@ def test_a_whole_run_has_equal_numbers(strategy, by_rows, monkeypatch, tmp_path)
     monkeypatch.chdir(tmp_path)
     found = []
     for folder, most in (("plain", 1 << 24), ("once", 0)):
-        monkeypatch.setattr("bench.training.layers.ONCE", most)
+        monkeypatch.setattr("bench.training.layers.HELD_ONCE", most)
         monkeypatch.setenv("BENCH_RESULTS_DIR", str(tmp_path / folder))
         dataset = {"num_users": 120, "num_items": 90, "num_ratings": 3000}
         training = {"epochs": 2, "learning_rate": 0.01, "progress": False}
