@@ -204,8 +204,8 @@ def _codes(form: Codes, arrays: Arrays) -> Reader:
     groups, each, wide = entries.shape
     base = np.arange(0, groups * each, each, dtype=np.intp)
     kind = {2: np.complex64, 4: np.complex128}.get(wide)
-    flat = entries.reshape(groups * each, wide)
-    flat = flat if kind is None else flat.view(kind).reshape(-1)
+    lines = entries.reshape(groups * each, wide)
+    flat = lines if kind is None else lines.view(kind).reshape(-1)
     unpacked = _as_bytes if bits * joined == 8 else _unpacker(bits, joined, groups)
 
     def read(rows: np.ndarray) -> np.ndarray:
