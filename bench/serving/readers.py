@@ -195,7 +195,7 @@ def _codes(form: Codes, arrays: Arrays) -> Reader:
     """
     from bench.embeddings.served.codes import code_bits
 
-    parts, count, width = form.shape
+    _, count, _ = form.shape
     bits, codes, dim = code_bits(count), arrays["codes"], form.embedding_dim
     joined = JOINED.get(bits, 1)
     entries = np.ascontiguousarray(arrays["codebooks"])
