@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,16 +18,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bench.errors import line, unexpected
+from bench.measure.environment import cores
 from bench.server import asking, numbers, receiving
 from bench.server.asking import JSON, OCTETS, Answer, Asked, Refused
 from bench.server.options import Options
 from bench.serving import Tables
-
-AT_ONCE = 1 << 14
-"""Number of numbers up to which an answer is computed in the event loop. To hand it to a thread takes longer."""
-
-BYTES_OF_AN_ID = 8
-"""Bytes of an id in a body: exactly for octets, about for JSON."""
 
 PATHS = "/, /lookup, /predict, /health and /ready"
 
@@ -52,8 +46,7 @@ class Service:
         self.ready = threading.Event()
         self._tables, self._options = tables, options
         self._gate = receiving.Gate(options, only_local)
-        self._widest = max(entry.dim for entry in tables.described.fields.values())
-        self._threads = ThreadPoolExecutor(os.cpu_count() or 1, "answer")
+        self._threads = ThreadPoolExecutor(cores(), "answer")
 
     def warm(self) -> None:
         """Reads all arrays once and looks up a row of each field. Then the server says that it is ready."""
@@ -133,8 +126,7 @@ class Service:
             query = tuple(request.query_params.multi_items())
             octets = OCTETS in request.headers.get("accept", "").lower()
             asked = Asked(kind, query, body, self._options.max_ids)
-            if len(body) * self._widest <= AT_ONCE * BYTES_OF_AN_ID:
-                return self._numbers(key, answer, asked, octets)
+            # in a thread of its own even a small answer comes as soon, and nobody else waits for a large one
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._threads, self._numbers, key, answer, asked, octets)
 
