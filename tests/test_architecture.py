@@ -123,7 +123,8 @@ def private_imports(path: Path) -> Iterator[tuple[str, str]]:
 def private_attributes(path: Path) -> Iterator[tuple[str, str]]:
     """Library and use of private attributes that the file itself defines nowhere."""
     nodes = [*ast.walk(tree(path))]
-    own = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    named = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    own = {node.name for node in nodes if isinstance(node, named)}
     own |= {node.attr for node in nodes if isinstance(node, ast.Attribute) and _is_set_on_self(node)}
     own |= {
         node.target.id

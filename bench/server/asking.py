@@ -56,6 +56,9 @@ class Asked:
     max_ids: int
 
 
+Given = Mapping[str, Any]
+"""The body of a request, as JSON has it: values of any type by name."""
+
 Answer = Callable[[Tables, Asked], np.ndarray]
 """Computes what a request asks for, float32 (n, embedding_dim) or (n,)."""
 
@@ -99,7 +102,7 @@ def _answered(answer: Callable[[], np.ndarray]) -> np.ndarray:
         raise Refused(422, str(error)) from None
 
 
-def _tree(asked: Asked, what: str) -> Mapping[str, Any]:
+def _tree(asked: Asked, what: str) -> Given:
     """Reads the body as an object of JSON with the keys of such a request."""
     known = KEYS[what]
     if asked.kind != JSON:
@@ -121,9 +124,9 @@ def _tree(asked: Asked, what: str) -> Mapping[str, Any]:
     return tree
 
 
-def _octets(asked: Asked) -> Mapping[str, Any]:
+def _octets(asked: Asked) -> Given:
     """Reads the body as int64 of little-endian order, and the rest from the query."""
-    given: dict[str, Any] = {}
+    given: dict[str, object] = {}
     for name, value in asked.query:
         if name not in ("field", "unknown"):
             raise Refused(422, f"{_short(name)}: no such name; the query has field= and unknown=")
@@ -138,14 +141,14 @@ def _octets(asked: Asked) -> Mapping[str, Any]:
     return {**given, "ids": np.frombuffer(asked.body, "<i8")}
 
 
-def _text(given: Mapping[str, Any], key: str, choices: tuple[str, ...]) -> str:
+def _text(given: Given, key: str, choices: tuple[str, ...]) -> str:
     found = given.get(key)
     if not isinstance(found, str):
         raise Refused(422, f"{key}: give one of {', '.join(choices)[:200]}")
     return found
 
 
-def _unknown(given: Mapping[str, Any]) -> Unknown:
+def _unknown(given: Given) -> Unknown:
     found: Unknown = given.get("unknown", "error")
     if found not in _UNKNOWN:
         raise Refused(422, f"unknown: {_short(found)}; give {', '.join(_UNKNOWN)}")
@@ -173,7 +176,7 @@ def _short(value: object) -> str:
     return text if text.isprintable() else repr(text)
 
 
-def _once(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
+def _once(pairs: list[tuple[str, Any]]) -> Given:
     found = dict(pairs)
     if len(found) != len(pairs):
         counts = Counter(name for name, _ in pairs)

@@ -21,6 +21,9 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 LAST_SECONDS = 10
 """Seconds that answers may still take after such a signal."""
 
+IDLE_SECONDS = 60
+"""Seconds that a connection may be open without a request."""
+
 CONNECTIONS = 1000
 """Most connections at once. Beyond, uvicorn answers 503."""
 
@@ -53,6 +56,7 @@ class Server(uvicorn.Server):
                 backlog=BACKLOG,
                 limit_concurrency=CONNECTIONS,
                 h11_max_incomplete_event_size=MOST_OF_HEADERS,
+                timeout_keep_alive=IDLE_SECONDS,
                 timeout_graceful_shutdown=LAST_SECONDS,
             )
         )
