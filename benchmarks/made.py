@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +26,15 @@ STEP = 3
 """Ids are multiples of this number, in a random order of the rows. So there are unknown ids between them."""
 
 
-def export(folder: Path, method: str, num_ids: int, dim: int, budget: float = 0.1, seed: int = 0) -> float:
+def export(
+    folder: Path,
+    method: str,
+    num_ids: int,
+    dim: int,
+    budget: float = 0.1,
+    settings: Mapping[str, Any] | None = None,
+    text: bool = False,
+) -> float:
     """Writes an export. Its numbers are random, its sizes and its arithmetic those of a trained one.
 
     Args:
@@ -33,7 +43,8 @@ def export(folder: Path, method: str, num_ids: int, dim: int, budget: float = 0.
         num_ids: number of ids of each field: 0, ``STEP``, 2 ``STEP`` and so on.
         dim: width of the vectors.
         budget: bytes as a share of those of full tables, or the method's smallest size if that is larger.
-        seed: seed of the numbers.
+        settings: sizes of the method, in place of those that the budget allows.
+        text: True for ids that are text of 14 letters, such as ``C0000000000042``, in place of integers.
 
     Returns:
         The bytes of full tables divided by those that serve.
@@ -41,11 +52,11 @@ def export(folder: Path, method: str, num_ids: int, dim: int, budget: float = 0.
     Raises:
         RequestError: there is no such method.
     """
-    rng = np.random.default_rng(seed)
-    found = embeddings.find(method)
+    rng = np.random.default_rng(0)
+    choice = embeddings.read({"method": method, **(settings or {})})
     vocabularies = {name: Vocabulary(name, num_ids, rng.zipf(1.3, num_ids)) for name in FIELD_NAMES}
-    share = None if method == "full" else budget
-    choices = {name: (found, found.Settings()) for name in FIELD_NAMES}
+    share = None if method == "full" or settings else budget
+    choices = dict.fromkeys(FIELD_NAMES, choice)
     try:
         methods = choose(choices, vocabularies, dim, share)
     except OverBudget:
@@ -53,7 +64,7 @@ def export(folder: Path, method: str, num_ids: int, dim: int, budget: float = 0.
     arrays: dict[str, np.ndarray] = {}
     fields, forms = {}, {}
     for name, one in methods.items():
-        kept, own = ids.stored(Values(0, integers=STEP * rng.permutation(num_ids)))
+        kept, own = ids.stored(_values(STEP * rng.permutation(num_ids), text))
         fields[name] = Entry(name, num_ids, dim, one.name(), plain(one.settings), kept, None, name)
         forms[name] = one.served()
         arrays |= {f"{FIELDS}/{name}/{key}": value for key, value in _arrays(forms[name], rng).items()}
@@ -70,6 +81,14 @@ def export(folder: Path, method: str, num_ids: int, dim: int, budget: float = 0.
     tree["digest"] = digest(tree)
     (folder / MANIFEST).write_text(json.dumps(tree), encoding="utf-8")
     return 2 * num_ids * dim * 4 / content.nbytes(FIELDS)
+
+
+def _values(numbers: np.ndarray, text: bool) -> Values:
+    if not text:
+        return Values(0, integers=numbers)
+    joined = "".join(f"C{number:013d}" for number in numbers.tolist()).encode()
+    ends = np.arange(14, len(joined) + 1, 14)
+    return Values(0, ends=ends, text=np.frombuffer(joined, np.uint8))
 
 
 def _arrays(form: Method[object], rng: np.random.Generator) -> dict[str, np.ndarray]:

@@ -1,6 +1,6 @@
 """Measures ``bench.serve`` under load: requests a second and latencies, full tables beside compressed ones.
 
-Run it with ``make speed SERVING=1`` or ``python -m benchmarks.serving_load [methods=full,qr] [clients=4] [seconds=5]
+Run it with ``make speed SERVING=load`` or ``python -m benchmarks.serving_load [methods=full,qr] [clients=4] [seconds=5]
 [ids=64] [num_ids=100000] [dim=64] [budget=0.1] [workers=1] [seed=0] [url=URL]``. The exports hold random numbers of the
 sizes that the methods have; nothing is trained. Each client is a process with one connection, and asks again as soon as
 it is answered. Clients and server share the machine, so these are numbers for comparing. The methods take turns with
@@ -223,9 +223,7 @@ def loads(options: Options, folder: Path) -> int:
     with contextlib.ExitStack() as stack:
         urls = {}
         for method in options.methods.split(","):
-            ratio = made.export(
-                folder / method, method, options.num_ids, options.dim, options.budget, options.seed
-            )
+            ratio = made.export(folder / method, method, options.num_ids, options.dim, options.budget)
             urls[method], _ = stack.enter_context(serving(folder / method, options.workers))
             rows[f"{method}, {ratio:.1f}x smaller" if ratio > 1 else method] = []
         for kind in KINDS:
@@ -293,7 +291,7 @@ def soak(options: Options, folder: Path) -> int:
         f"{options.clients} clients, {options.minutes:g} minutes{', half are killed' if options.kills else ''}"
     )
     method = options.methods.split(",")[-1]
-    made.export(folder / method, method, options.num_ids, options.dim, options.budget, options.seed)
+    made.export(folder / method, method, options.num_ids, options.dim, options.budget)
     counts = SPAWN.RawArray("q", 3 * options.clients)
     draw, kills = random.Random(options.seed), 0
     clients: list[BaseProcess] = []

@@ -47,9 +47,9 @@ def test_nothing_is_wrong_while_clients_are_killed(tmp_path: Path) -> None:
 def test_wrong_numbers_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made.export(tmp_path / "other", "qr", 50, 4, seed=1)
+    made.export(tmp_path / "other", "full", 50, 4)
     serving = serving_load.serving
-    # the clients compare with the numbers of another seed
+    # the clients compare with the numbers of another export
     monkeypatch.setattr(serving_load, "serving", lambda folder, workers: serving(tmp_path / "other", workers))
     assert serving_load.main(["minutes=0.05", "clients=1", "num_ids=50", "dim=4"]) == 1
     assert "wrong numbers: 0: NO" in capsys.readouterr().out
