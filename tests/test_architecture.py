@@ -21,6 +21,7 @@ ORDER = (
     "embeddings",
     "models",
     "serving",
+    "server",
     "sizing",
     "tasks",
     "training",
@@ -38,7 +39,7 @@ ORDER = (
 )
 """Packages and modules of ``bench``: each imports only what stands before it."""
 
-DOORS = ("export", "init", "prepared", "report", "results", "run", "track")
+DOORS = ("export", "init", "prepared", "report", "results", "run", "serve", "track")
 """Modules for ``python -m``: they may import everything, and nothing imports them."""
 
 PRIVATE = {"hydra": "_internal", "keras": "src", "mlflow": "store", "submitit": "core", "ray": "_private"}
@@ -124,7 +125,8 @@ def private_imports(path: Path) -> Iterator[tuple[str, str]]:
 def private_attributes(path: Path) -> Iterator[tuple[str, str]]:
     """Library and use of private attributes that the file itself defines nowhere."""
     nodes = [*ast.walk(tree(path))]
-    own = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    named = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    own = {node.name for node in nodes if isinstance(node, named)}
     own |= {node.attr for node in nodes if isinstance(node, ast.Attribute) and _is_set_on_self(node)}
     own |= {
         node.target.id

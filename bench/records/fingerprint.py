@@ -63,6 +63,8 @@ DECIDES_NOTHING = (
     "prepared",
     "results",
     "run",
+    "serve",
+    "server",  # answers from exports
     "serving",  # reads exports
     "sweeps",
     "track",
