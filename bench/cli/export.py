@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from bench.config.paths import absolute
 from bench.config.schema import FINDS_DATA
 from bench.config.typed import nearest
 from bench.errors import RequestError
+from bench.exporting import formats
 from bench.measure import units
 
 USAGE = """\
@@ -20,6 +21,7 @@ usage: python -m bench.export run=RECORD output_dir=FOLDER [NAME=VALUE ...]
 
   run=             a result.json, an output folder, the first letters of a fingerprint, or MLflow's id of a run
   output_dir=      the folder to make; it may be there if it is empty
+  formats=         further formats, as formats=onnx or formats=[onnx,keras]: onnx, keras, savedmodel, litert (none)
   train=           true trains a run again whose weights were not kept, and adds them to its record (false)
   results_dir=     folder of the records (outputs/results; the environment variable BENCH_RESULTS_DIR where set)
   data_dir=        folder of archives and prepared data (the run's own; BENCH_DATA_DIR where set)
@@ -30,7 +32,7 @@ whole or not at all.
 exit codes: 0 done; 1 the export differs from the model, or cannot be written; 2 the request is wrong; 130 stopped.
 Standard error then has one line that starts with "error:"."""
 
-NAMES = ("run", "output_dir", "train", "results_dir", "data_dir", *FINDS_DATA)
+NAMES = ("run", "output_dir", "formats", "train", "results_dir", "data_dir", *FINDS_DATA)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,6 +49,7 @@ def _export(arguments: Sequence[str]) -> int:
         print(USAGE)
         return 0
     given = _parsed(arguments)
+    wanted = formats.parsed(given.get("formats", ""))
     from bench.exporting.run import Request, export
 
     target = absolute(given["output_dir"], Path.cwd(), "output_dir")
@@ -58,6 +61,7 @@ def _export(arguments: Sequence[str]) -> int:
         keeping.folder("data_dir", None),
         {name.removeprefix("dataset."): given[name] for name in FINDS_DATA if name in given},
         given.get("train") == "true",
+        wanted,
     )
     for line in lines(given["output_dir"], export(asked)):
         print(line)
@@ -69,9 +73,17 @@ def lines(folder: str, tree: dict[str, Any]) -> list[str]:
     size, promise = tree["bytes"], tree["promise"]
     served, ids, head = (units.short_size(size[name]) for name in ("served", "ids", "head"))
     found = [f"wrote {folder}: embeddings {served}, ids {ids}, model {head}"]
+    found += [
+        f"{name}: {units.short_size(own['bytes'])}, {_differs(own['promise'])}"
+        for name, own in tree["formats"].items()
+    ]
     found += [f"left out: {name}, because {why}" for name, why in tree["left_out"].items()]
+    return [*found, _differs(promise)]
+
+
+def _differs(promise: Mapping[str, float]) -> str:
     worst = max(promise, key=promise.__getitem__)
-    return [*found, f"largest difference from Keras: {promise[worst]:.2g} ({worst.removeprefix('fields.')})"]
+    return f"largest difference from Keras: {promise[worst]:.2g} ({worst.removeprefix('fields.')})"
 
 
 def _parsed(arguments: Sequence[str]) -> dict[str, str]:
@@ -79,7 +91,7 @@ def _parsed(arguments: Sequence[str]) -> dict[str, str]:
     for argument in arguments:
         name, equals, value = argument.partition("=")
         if not equals or name not in NAMES:
-            known = ", ".join(NAMES[:5])
+            known = ", ".join(NAMES[:6])
             raise RequestError(f"{argument}: give NAME=VALUE of {known}{nearest(name, NAMES)}")
         if name in given:
             raise RequestError(f"{argument}: {name} is given twice")
