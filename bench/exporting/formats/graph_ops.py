@@ -15,7 +15,18 @@ import spox.opset.ai.onnx.v21 as opset
 
 
 class Operand(ndx.Array):  # type: ignore[misc]
-    """An input of a graph. As in NumPy, a subscript may leave out the last axes."""
+    """An input of a graph. As in NumPy, a subscript may leave out the last axes.
+
+    Attributes:
+        sizes: sizes of the axes, None for one that is not known. Parts of an input have none of their own.
+    """
+
+    sizes: tuple[int | None, ...] | None = None
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """The sizes of the axes."""
+        return super().shape if self.sizes is None else self.sizes
 
     def __getitem__(self, key: Any) -> Any:
         """Reads a part."""
@@ -30,8 +41,11 @@ def operand(shape: Sequence[int | str], dtype: str) -> Any:
         shape: sizes of the axes; a name for one that is not known.
         dtype: NumPy's name of the type.
     """
-    made = ndx.argument(shape=tuple(shape), dtype=getattr(ndx, dtype))
+    # ONNX follows each number of a list of integers, which takes seconds for millions. So it is not told their length.
+    known = (None,) if len(shape) == 1 and isinstance(shape[0], int) else tuple(shape)
+    made = ndx.argument(shape=known, dtype=getattr(ndx, dtype))
     made.__class__ = Operand  # ndonnx has no public way to make an array of a class of one's own
+    made.sizes = tuple(size if isinstance(size, int) else None for size in shape)
     return made
 
 
