@@ -145,7 +145,7 @@ def write_arrays(path: Path, found: Content) -> dict[str, Any]:
 def _write_format(name: str, folder: Path, trained: Trained, found: Content, tree: dict[str, Any]) -> None:
     """Writes a further format, and enters its files and what it leaves out into the manifest."""
     written = of_formats.module(name).write(folder, trained, found)
-    tree["left_out"] |= {f"{name}.{what}": why for what, why in written.left_out.items()}
+    tree["left_out"] |= {f"{name}.{what}".removesuffix("."): why for what, why in written.left_out.items()}
     if not written.files:
         return
     entries = {one: _entry(folder / one) for one in written.files}

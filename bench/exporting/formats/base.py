@@ -24,7 +24,8 @@ class Written:
 
     Attributes:
         files: names of the files, relative to the folder.
-        left_out: what could not be written, by the name of a field or ``predict``, with the reason.
+        left_out: what could not be written, by the name of a field or ``predict``, with the reason;
+            the name of all is empty.
     """
 
     files: Sequence[str]
