@@ -38,8 +38,8 @@ generate: $(VENV)/installed ## writes the files that are made from the code: the
 	$(BIN)/python -m bench.records.docs
 	$(BIN)/python -m bench.embeddings.stubs
 
-speed: $(VENV)/installed ## the recipe as published against the harness, as ratios within one run; METHODS=all: every method; CLICKS=1: click models
-	$(BIN)/python -m $(if $(CLICKS),benchmarks.clicks,$(if $(METHODS),benchmarks.methods methods=$(METHODS),benchmarks.speed))
+speed: $(VENV)/installed ## the recipe as published against the harness, as ratios within one run; METHODS=all: every method; CLICKS=1: click models; SERVING=1: lookups
+	$(BIN)/python -m $(if $(SERVING),benchmarks.serving,$(if $(CLICKS),benchmarks.clicks,$(if $(METHODS),benchmarks.methods methods=$(METHODS),benchmarks.speed)))
 
 ui: $(VENV)/installed ## MLflow's pages on http://127.0.0.1:5000 (PORT=, URI=)
 	@mkdir -p outputs

@@ -7,22 +7,29 @@ from pathlib import Path
 from typing import Any
 
 from bench.cli import keeping, shell
+from bench.cli.registering import Registering
 from bench.config.paths import absolute
 from bench.config.schema import FINDS_DATA
 from bench.config.typed import nearest
 from bench.errors import RequestError
 from bench.exporting import formats
 from bench.measure import units
+from bench.serving.layout import MANIFEST
 
 USAGE = """\
 Writes what a finished run serves into a folder: compressed tables, ids and the model, for bench.serving.
 
 usage: python -m bench.export run=RECORD output_dir=FOLDER [NAME=VALUE ...]
+       python -m bench.export run=EXPORT register=NAME
 
   run=             a result.json, an output folder, the first letters of a fingerprint, or MLflow's id of a run
   output_dir=      the folder to make; it may be there if it is empty
   formats=         further formats, as formats=onnx or formats=[onnx,keras]: onnx, keras, savedmodel, litert (none)
   train=           true trains a run again whose weights were not kept, and adds them to its record (false)
+  register=        puts the export into MLflow's registry as the newest version of this model; run= may then be the
+                   folder of an export, which is registered as it is
+  alias=           name in the registry that points to the new version, such as champion
+  tracking.uri=    MLflow's address (that of the run)
   results_dir=     folder of the records (outputs/results; the environment variable BENCH_RESULTS_DIR where set)
   data_dir=        folder of archives and prepared data (the run's own; BENCH_DATA_DIR where set)
   dataset.path=    where the run's data lie now, if they were moved; likewise dataset.train_path= and the others
@@ -32,7 +39,10 @@ whole or not at all.
 exit codes: 0 done; 1 the export differs from the model, or cannot be written; 2 the request is wrong; 130 stopped.
 Standard error then has one line that starts with "error:"."""
 
-NAMES = ("run", "output_dir", "formats", "train", "results_dir", "data_dir", *FINDS_DATA)
+NAMES = (
+    "run", "output_dir", "formats", "train", "register", "alias", "results_dir", "data_dir", "tracking.uri",
+    *FINDS_DATA,
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,12 +60,16 @@ def _export(arguments: Sequence[str]) -> int:
         return 0
     given = _parsed(arguments)
     wanted = formats.parsed(given.get("formats", ""))
+    place = Registering.of(given) if "register" in given else None
+    if "output_dir" not in given:
+        assert place is not None
+        print(place.register(Path(given["run"])))
+        return 0
     from bench.exporting.run import Request, export
 
-    target = absolute(given["output_dir"], Path.cwd(), "output_dir")
     asked = Request(
         given["run"],
-        target,
+        absolute(given["output_dir"], Path.cwd(), "output_dir"),
         keeping.folder("results_dir", given.get("results_dir")),
         keeping.folder("data_dir", given["data_dir"]) if "data_dir" in given else None,
         keeping.folder("data_dir", None),
@@ -65,6 +79,8 @@ def _export(arguments: Sequence[str]) -> int:
     )
     for line in lines(given["output_dir"], export(asked)):
         print(line)
+    if place is not None:
+        print(place.register(asked.output_dir), flush=True)
     return 0
 
 
@@ -99,8 +115,17 @@ def _parsed(arguments: Sequence[str]) -> dict[str, str]:
             raise RequestError(f"{argument}: give a value")
         given[name] = value
     for name, example in (("run", "run=outputs/DATE/TIME"), ("output_dir", "output_dir=shop")):
-        if name not in given:
+        registers = (
+            name == "output_dir" and "register" in given and (Path(given.get("run", "")) / MANIFEST).is_file()
+        )
+        if name not in given and not registers:
             raise RequestError(f"{name}=: missing; give {example}")
+    if "alias" in given and "register" not in given:
+        raise RequestError(f"alias={given['alias']}: a name in the registry; give register=NAME too")
+    if "formats" in given and "output_dir" not in given:
+        raise RequestError(
+            f"formats={given['formats']}: an export is registered as it is; give output_dir=, and the run in run="
+        )
     if given.get("train", "false") not in ("true", "false"):
         raise RequestError(f"train={given['train']}: give true or false")
     return given

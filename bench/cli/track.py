@@ -6,18 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
-
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from bench import tracking
 from bench.cli import keeping, shell
+from bench.cli.addresses import target_of
 from bench.config import report
-from bench.config.paths import address
-from bench.config.resolving import resolved
 from bench.config.schema import Tracking
-from bench.config.secrets import hides
 from bench.errors import BenchError, RequestError
 from bench.measure.apart import has_ended
 from bench.records import result as results
@@ -77,16 +71,7 @@ class Asked:
         Raises:
             BenchError: the address is wrong, or no server answers there.
         """
-        kept = {name: str(result.setting(f"tracking.{name}") or "") for name in ("uri", "experiment")}
-        asked = {"uri": self.uri, "experiment": self.given.get("tracking.experiment")}
-        own = {**kept, **{name: value for name, value in asked.items() if value is not None}}
-        own = _now(own)
-        if self.uri is None and hides(own["uri"]):
-            raise RequestError(
-                f"tracking.uri={own['uri']}: results do not keep its password; give tracking.uri=URI"
-            )
-        uri = address(own["uri"], Path.cwd(), "tracking.uri")
-        target = tracking.check(uri, own["experiment"] or self.usual.experiment)
+        target = target_of(result, self.uri, self.given.get("tracking.experiment"))
         if target not in self.ids:
             target.knock()
             self.ids[target] = tracking.find_logged(target)
@@ -125,15 +110,6 @@ def _track(arguments: list[str]) -> int:
     if asked.bad:
         raise BenchError(f"{len(asked.bad)} not sent, as named above; the others are in MLflow")
     return 0
-
-
-def _now(own: Mapping[str, str]) -> dict[str, str]:
-    """Gives settings as they are now: results keep ``${oc.env:NAME}``, not what the variable held then."""
-    try:
-        tracked = resolved(OmegaConf.create({"tracking": dict(own)}))["tracking"]
-    except OmegaConfBaseException:  # not even an interpolation
-        raise RequestError(f"tracking={dict(own)}: cannot be read; give tracking.uri=URI") from None
-    return cast("dict[str, str]", tracked)
 
 
 def _read(arguments: list[str]) -> Asked:

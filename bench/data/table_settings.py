@@ -234,10 +234,8 @@ class TableSettings(DataSettings):
         ids = self.fields or list(self._named.values())
         seen: set[str] = set()
         for column in (*ids, *(self.dense or ()), str(self.target), *([self.times] if self.times else ())):
-            hour = (
-                column == self.times and self.transforms.get(column) == "hour_parts"
-            )  # a field as well as the time
-            if column in seen and not hour:
+            time_of_a_field = column == self.times and column in ids and column != self.target
+            if column in seen and not time_of_a_field:
                 raise RequestError(f"{self.name_of(column)}: the column is named twice; name another")
             seen.add(column)
         self._check_transforms(ids)

@@ -8,6 +8,8 @@ from bench.errors import BenchError
 class ServingError(BenchError, ValueError):
     """An export that cannot be trusted or read, or a request that it cannot answer. The message is one line."""
 
+    exit_code = 2
+
 
 class UnknownId(KeyError):  # noqa: N818 - named as what it says
     """An id that the field does not have. Its text is a plain line, where that of ``KeyError`` is quoted."""

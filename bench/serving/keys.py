@@ -73,6 +73,10 @@ class Keys(ABC):
         return np.full(array.shape, -1, np.int32)
 
     @abstractmethod
+    def first(self, count: int) -> list[int] | list[str]:
+        """Gives the smallest ids, up to ``count`` of them."""
+
+    @abstractmethod
     def found(self, array: np.ndarray) -> np.ndarray:
         """Does ``find`` for an array of one dimension that is not empty, where there are ids."""
 
@@ -95,6 +99,10 @@ class NoKeys(Keys):
         """Refuses: nothing is known of the ids."""
         raise ServingError("the ids of this field were not kept; look up rows by vectors()")
 
+    def first(self, count: int) -> list[int] | list[str]:
+        """Gives none."""
+        return []
+
     def found(self, array: np.ndarray) -> np.ndarray:
         """Is never called."""
         raise NotImplementedError
@@ -105,9 +113,15 @@ class Integers(Keys):
 
     def __init__(self, ids: Ids, arrays: Mapping[str, np.ndarray], size: int, where: str) -> None:
         super().__init__(ids, arrays, size, where)
-        self.first, self.keys = ids.first, arrays.get("keys")
+        self.begin, self.keys = ids.first, arrays.get("keys")
         if self.keys is not None:
             _check_ascending(self.keys, where)
+
+    def first(self, count: int) -> list[int] | list[str]:
+        """Gives the smallest ids."""
+        if self.keys is not None:
+            return [int(key) for key in self.keys[:count]]
+        return list(range(self.begin, self.begin + min(count, self.count)))
 
     def found(self, array: np.ndarray) -> np.ndarray:
         """Searches by halving, and compares."""
@@ -117,9 +131,9 @@ class Integers(Keys):
 
     def _rows(self, numbers: np.ndarray, are: np.ndarray | None) -> np.ndarray:
         if self.keys is None:
-            there = (numbers >= self.first) & (numbers <= self.first + self.count - 1)
+            there = (numbers >= self.begin) & (numbers <= self.begin + self.count - 1)
             there = there if are is None else there & are
-            return self.rows_at(np.where(there, numbers, self.first) - self.first, there)
+            return self.rows_at(np.where(there, numbers, self.begin) - self.begin, there)
         places = _places(self.keys, numbers)
         there = self.keys.take(places) == numbers
         return self.rows_at(places, there if are is None else there & are)
@@ -133,6 +147,10 @@ class Texts(Keys):
         self.width = ids.width
         self.keys = arrays["keys"].reshape(-1).view(f"S{ids.width}") if ids.count else np.zeros(0, "S1")
         _check_ascending(self.keys, where)
+
+    def first(self, count: int) -> list[int] | list[str]:
+        """Gives the first ids by their bytes."""
+        return [_text(bytes(key)) for key in self.keys[:count]]
 
     def found(self, array: np.ndarray) -> np.ndarray:
         """Searches by halving, and compares."""
@@ -161,6 +179,10 @@ class LongTexts(Keys):
                 raise ServingError(f"{where}: its ids do not ascend")
             before = text
 
+    def first(self, count: int) -> list[int] | list[str]:
+        """Gives the first ids by their bytes."""
+        return [_text(self.texts[place]) for place in range(min(count, self.count))]
+
     def found(self, array: np.ndarray) -> np.ndarray:
         """Searches each id by halving, and compares."""
         flat = [plain(value) for value in array.tolist()]
@@ -185,6 +207,10 @@ class _Joined(Sequence[bytes]):
             raise IndexError(number)
         begin = int(self._ends[number - 1]) if number else 0
         return self._text[begin : int(self._ends[number])].tobytes()
+
+
+def _text(key: bytes) -> str:
+    return key.decode("utf-8", "surrogatepass")
 
 
 def keys_of(entry: Entry, arrays: Mapping[str, np.ndarray]) -> Keys:

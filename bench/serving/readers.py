@@ -189,56 +189,133 @@ def _scaled(form: ScaledRows, arrays: Arrays) -> Reader:
 
 
 def _codes(form: Codes, arrays: Arrays) -> Reader:
-    """Reads codes of a byte without unpacking them, and entries as one number each where their width allows it."""
+    """Reads several codes as one: those of a byte, or two codes of 3, 5 or 6 bits, from a table of joined entries.
+
+    Entries are taken as one number each where their width allows it.
+    """
     from bench.embeddings.served.codes import code_bits
 
-    parts, count, width = form.shape
-    if code_bits(count) != 8:
-        return _described(form, arrays)
-    codes, dim = arrays["codes"], form.embedding_dim
-    base = np.arange(0, parts * count, count, dtype=np.intp)
-    entries = np.ascontiguousarray(arrays["codebooks"]).reshape(parts * count, width)
-    kind = {2: np.complex64, 4: np.complex128}.get(width)
-    flat = entries if kind is None else entries.view(kind).reshape(-1)
+    _, count, _ = form.shape
+    bits, codes, dim = code_bits(count), arrays["codes"], form.embedding_dim
+    joined = JOINED.get(bits, 1)
+    entries = np.ascontiguousarray(arrays["codebooks"])
+    if bits < 8:
+        entries = _joined_entries(entries, bits, joined)
+    groups, each, wide = entries.shape
+    base = np.arange(0, groups * each, each, dtype=np.intp)
+    kind = {2: np.complex64, 4: np.complex128}.get(wide)
+    lines = entries.reshape(groups * each, wide)
+    flat = lines if kind is None else lines.view(kind).reshape(-1)
+    unpacked = _as_bytes if bits * joined == 8 else _unpacker(bits, joined, groups)
 
     def read(rows: np.ndarray) -> np.ndarray:
-        places = np.add(codes.take(rows, axis=0), base)
+        places = np.add(unpacked(codes.take(rows, axis=0)), base)
         found = flat.take(places, axis=0) if kind is None else flat.take(places).view(np.float32)
-        return found.reshape(len(rows), parts * width)[:, :dim]
+        return found.reshape(len(rows), groups * wide)[:, :dim]
+
+    return read
+
+
+JOINED = {1: 8, 2: 4, 3: 2, 4: 2, 5: 2, 6: 2}
+"""Numbers of codes that are read as one, by their bits: the tables of joined entries then take a MiB at most."""
+
+
+def _joined_entries(codebooks: np.ndarray, bits: int, joined: int) -> np.ndarray:
+    """Makes the entries of several codes that are read as one.
+
+    Args:
+        codebooks: float32 (parts, num_codes, width).
+        bits: bits of a code.
+        joined: number of codes that are read as one.
+
+    Returns:
+        float32 (ceil(parts / joined), 2^(bits * joined), joined * width). Zeros stand where there is no such part or
+        code.
+    """
+    parts, count, width = codebooks.shape
+    groups = -(-parts // joined)
+    books = np.zeros((groups * joined, 1 << bits, width), np.float32)
+    books[:parts, :count] = codebooks
+    books = books.reshape(groups, joined, 1 << bits, width)
+    whole = np.arange(1 << bits * joined)
+    own = [books[:, part, (whole >> bits * part) & ((1 << bits) - 1)] for part in range(joined)]
+    return np.concatenate(own, axis=-1)
+
+
+def _as_bytes(rows: np.ndarray) -> np.ndarray:
+    return rows
+
+
+def _unpacker(bits: int, joined: int, groups: int) -> Reader:
+    """Gives a function that reads codes of less than a byte: eight of them, ``bits`` bytes, from a number of 64 bits.
+
+    It takes uint8 (n, bytes of a row) and gives int64 (n, groups).
+    """
+    each = 8 // joined
+    blocks = -(-groups // each)
+    shifts = (np.arange(each) * bits * joined).astype(np.uint64)
+    mask = np.uint64((1 << bits * joined) - 1)
+
+    def read(rows: np.ndarray) -> np.ndarray:
+        count, nbytes = rows.shape
+        filled, whole = rows, np.zeros((count, blocks, 8), np.uint8)
+        if nbytes < blocks * bits:  # the last eight are not all there
+            filled = np.zeros((count, blocks * bits), np.uint8)
+            filled[:, :nbytes] = rows
+        whole[:, :, :bits] = filled.reshape(count, blocks, bits)
+        found = whole.view("<u8") >> shifts
+        found &= mask
+        return found.reshape(count, blocks * each)[:, :groups].view(np.int64)
 
     return read
 
 
 def _md(form: MD, arrays: Arrays) -> Reader:
-    """Reads each block for its own ids alone."""
+    """Reads each block for its own ids alone. If all blocks are projected, one product does it for all ids."""
     edges, rank, dim = form.edges, arrays["rank"], form.embedding_dim
     inner = np.array(edges[1:-1], np.int32)
-    tables = [arrays[f"block_{i}"] for i in range(len(form.dims))]
-    kernels = [arrays.get(f"kernel_{i}") for i in range(len(form.dims))]
-    biases = [arrays.get(f"bias_{i}") for i in range(len(form.dims))]
+    count = len(form.dims)
+    tables = [arrays[f"block_{i}"] for i in range(count)]
+    kernels = [arrays.get(f"kernel_{i}") for i in range(count)]
+    biases = [arrays.get(f"bias_{i}") for i in range(count)]
     firsts = [first - 1 for first, _ in pairwise(edges)]
 
     def vectors(block: int, ranks: np.ndarray) -> np.ndarray:
-        found = tables[block].take(ranks - firsts[block], axis=0)
-        if kernels[block] is not None:
-            found = found @ kernels[block]
-            if biases[block] is not None:
-                found += biases[block]
+        found, kernel, bias = tables[block].take(ranks - firsts[block], axis=0), kernels[block], biases[block]
+        if kernel is not None:
+            found = found @ kernel
+            if bias is not None:
+                found += bias
         return found
+
+    projected = [kernel for kernel in kernels if kernel is not None]
+    if len(projected) < count:
+        product = None
+    else:
+        rows_of_bias = [np.zeros(dim, np.float32) if bias is None else bias for bias in biases]
+        product = np.concatenate([*projected, np.stack(rows_of_bias)])
+    begins = np.cumsum([0, *form.dims]).tolist()
 
     def read(rows: np.ndarray) -> np.ndarray:
         ranks = rank.take(rows)
-        if len(tables) == 1:
+        if count == 1:
             return vectors(0, ranks)
         blocks = inner.searchsorted(ranks, side="right")
         if len(rows) == 1:
             return vectors(int(blocks[0]), ranks)
-        out = np.empty((len(rows), dim), np.float32)
-        for block in range(len(tables)):
+        shape = (len(rows), dim if product is None else len(product))
+        out = np.empty(shape, np.float32) if product is None else np.zeros(shape, np.float32)
+        for block in range(count):
             there = (blocks == block).nonzero()[0]
-            if len(there):
+            if not len(there):
+                continue
+            if product is None:
                 out[there] = vectors(block, ranks.take(there))
-        return out
+            else:
+                own = tables[block].take(ranks.take(there) - firsts[block], axis=0)
+                out[there, begins[block] : begins[block + 1]] = own
+                out[there, begins[-1] + block] = 1
+        return out if product is None else out @ product
 
     return read
 

@@ -199,6 +199,15 @@ class Tables:
         found: np.ndarray = self._table(field).finder.find(ids) >= 0
         return found
 
+    def first_ids(self, field: str, count: int) -> list[int] | list[str]:
+        """Gives some ids of a field as they are stored, after transforms: the smallest ones.
+
+        Args:
+            field: name of the field.
+            count: how many. A field gives fewer if it has fewer, and none if its ids were not kept.
+        """
+        return self._table(field).finder.keys.first(count)
+
     def rows_of_keys(self, field: str, ids: Any) -> np.ndarray:
         """Finds the rows of ids as they are stored, after transforms: int32, -1 for an id that is not known."""
         return self._table(field).finder.keys.find(ids)

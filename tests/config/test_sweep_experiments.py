@@ -25,13 +25,18 @@ SWEEPS = {
         "budget": [0.1, 0.01],
         "seed": range(3),
     },
+    "sweep_frappe": {
+        "strategy": ["full", "hash", "qr", "tt", "dhe", "robe", "pep", "cce", "dpq", "pq"],
+        "budget": [0.1],
+        "seed": range(3),
+    },
     "sweep_blocks": {
         "block_splits": ["[0.05,0.25]", "[0.108,0.4587]", "[0.25,0.6]"],
         "block_dims": ["[64,32,16]", "[64,16,4]", "[32,8,2]"],
         "seed": range(3),
     },
 }
-DATA = {"sweep_clicks": "synthetic_ctr"}
+DATA = {"sweep_clicks": "synthetic_ctr", "sweep_frappe": "frappe_x1"}
 MOVIELENS_1M = {"user": 6040, "item": 3706}
 
 
@@ -85,7 +90,7 @@ def test_one_word_runs_all_combinations(task: Recorder, name: str) -> None:
 
 @pytest.mark.parametrize("name", [pytest.param("sweep_recipe", marks=pytest.mark.slow), *LONG])
 def test_command_line_wins(task: Recorder, name: str) -> None:
-    dataset = "synthetic_ctr" if name in DATA else "synthetic"
+    dataset = DATA.get(name, "synthetic")
     given = [f"dataset={dataset}", "training.epochs=2"]
     assert main(task, [f"experiment={name}", *given, "seed=7,8"]) == 0
     assert launched() == product({**SWEEPS[name], "seed": [7, 8]}, f"experiment={name}", *given)

@@ -45,6 +45,17 @@ def test_fields_of_ones_own_settings_have_plain_names_too(load):
     assert list(load(missing="drop", **own).fields) == ["citta_1", "sku"]
 
 
+def test_times_can_be_a_field_too(load):
+    hours = [14102101, 14102100, 14102200, 14102100, 14102301]
+    text = "site,hour,stars\n" + "".join(f"s{n},{hour},{n}\n" for n, hour in enumerate(hours))
+    data = load(text, fields=["hour", "site"], timestamp="hour")
+    field = data.fields["hour"]
+    train, evaluation = data.train.ids["hour"], data.evaluation.ids["hour"]
+    assert field.size == 4
+    assert sorted(int(field.values[n]) for n in train) == [14102100, 14102100, 14102101]
+    assert [int(field.values[n]) for n in evaluation] == [14102200, 14102301]
+
+
 def test_names_of_columns():
     columns = ["città", "price (eur)", "user#1", "a/b", "a_b", "default", "dense_columns", "x1"]
     assert names_of(columns) == [

@@ -91,6 +91,12 @@ def test_wrong_names_are_refused_before_anything_is_read(given, message, tmp_pat
     assert code == 2 and message in line
 
 
+def test_an_export_that_is_registered_gets_no_further_formats(tmp_path, capsys):
+    (tmp_path / "export.json").write_text("{}")
+    code, line = said(capsys, f"run={tmp_path}", "register=shop", "formats=keras")
+    assert code == 2 and "formats=keras: an export is registered as it is" in line
+
+
 def test_a_close_name_is_proposed():
     with pytest.raises(RequestError, match=r"onxn is no format.*onnx.*there are onnx, keras"):
         formats.parsed("onxn")

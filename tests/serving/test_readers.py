@@ -32,7 +32,19 @@ FORMS = {
         )
         for dim, parts in ((8, 2), (8, 4), (8, 8), (7, 3), (7, 4), (6, 2))
     },
-    "codes of 4 bits": lambda v: Codes(v, 8, CodesSettings(4, 16)),
+    **{
+        f"{count} codes, {parts} parts of {dim}": lambda v, dim=dim, parts=parts, count=count: Codes(
+            v, dim, CodesSettings(parts, count)
+        )
+        for count in (2, 4, 8, 16, 32, 64, 128, 256)
+        for dim, parts in ((8, 4), (11, 11), (36, 18), (9, 3))
+    },
+    "md of projected blocks": lambda v: find("md")(
+        v, 6, find("md").Settings(block_splits=[50, 300], block_dims=[4, 3, 1])
+    ),
+    "md of projected blocks without biases": lambda v: find("md")(
+        v, 6, find("md").Settings(block_splits=[50], block_dims=[5, 2], projection_bias=False)
+    ),
     "rows of 4 bits": lambda v: PackedRows(v, 7, PackedSettings(4, "float16")),
     "rows of 2 bits": lambda v: PackedRows(v, 7, PackedSettings(2)),
     "rows of 8 bits": lambda v: PackedRows(v, 7, PackedSettings(8)),
