@@ -42,19 +42,17 @@ def arrays_of(form: Any, seed: int = 0) -> dict[str, np.ndarray]:
     return {**made, **form.build_maps()}
 
 
-def write(
-    folder: Path,
+def content(
     methods: Mapping[str, Any],
     ids: Mapping[str, Values | None],
     model: tuple[str, Mapping[str, Any]] | None = None,
     dense: tuple[Dense, ...] = (),
     given: Mapping[str, np.ndarray] | None = None,
     **more: Any,
-) -> dict[str, np.ndarray]:
-    """Writes an export of methods with random numbers, and gives its arrays by name.
+) -> Content:
+    """Gives what an export of methods with random numbers holds.
 
     Args:
-        folder: the folder to make.
         methods: the method of each field, of a form that serves as it is trained.
         ids: the ids of each field.
         model: name and settings of the model.
@@ -84,15 +82,30 @@ def write(
             np.abs(numbers).astype(np.float32) if "moving" in path else numbers.astype(np.float32)
         )
     arrays |= given or {}
-    content = Content(described, forms, stored(described, forms, made), arrays)
+    return Content(described, forms, stored(described, forms, made), arrays)
+
+
+def write(folder: Path, *what: Any, **more: Any) -> Mapping[str, np.ndarray]:
+    """Writes an export of what ``content`` makes of the arguments, and gives its arrays by name.
+
+    Args:
+        folder: the folder to make.
+        *what: the arguments of ``content``.
+        **more: its named ones.
+    """
+    found = content(*what, **more)
     folder.mkdir()
-    tree = {
+    write_manifest(folder, tree(folder, found))
+    return found.arrays
+
+
+def tree(folder: Path, found: Content) -> dict[str, Any]:
+    """Writes the arrays of an export, and gives its manifest."""
+    return {
         "format_version": FORMAT_VERSION, "bench_version": "0", "fingerprint": "f" * 64, "run": {},
-        **tree_of(described), "bytes": {}, "promise": {}, "formats": {},
-        "files": {ARRAYS: write_arrays(folder / ARRAYS, content)},
+        **tree_of(found.described), "bytes": {}, "promise": {}, "formats": {},
+        "files": {ARRAYS: write_arrays(folder / ARRAYS, found)},
     }  # fmt: skip
-    write_manifest(folder, tree)
-    return arrays
 
 
 def write_manifest(folder: Path, tree: dict[str, Any]) -> None:

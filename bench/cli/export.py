@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from bench.config.paths import absolute
 from bench.config.schema import FINDS_DATA
 from bench.config.typed import nearest
 from bench.errors import RequestError
+from bench.exporting import formats
 from bench.measure import units
 from bench.serving.layout import MANIFEST
 
@@ -23,6 +24,7 @@ usage: python -m bench.export run=RECORD output_dir=FOLDER [NAME=VALUE ...]
 
   run=             a result.json, an output folder, the first letters of a fingerprint, or MLflow's id of a run
   output_dir=      the folder to make; it may be there if it is empty
+  formats=         further formats, as formats=onnx or formats=[onnx,keras]: onnx, keras, savedmodel, litert (none)
   train=           true trains a run again whose weights were not kept, and adds them to its record (false)
   register=        puts the export into MLflow's registry as the newest version of this model; run= may then be the
                    folder of an export, which is registered as it is
@@ -38,7 +40,8 @@ exit codes: 0 done; 1 the export differs from the model, or cannot be written; 2
 Standard error then has one line that starts with "error:"."""
 
 NAMES = (
-    "run", "output_dir", "train", "register", "alias", "results_dir", "data_dir", "tracking.uri", *FINDS_DATA,
+    "run", "output_dir", "formats", "train", "register", "alias", "results_dir", "data_dir", "tracking.uri",
+    *FINDS_DATA,
 )  # fmt: skip
 
 
@@ -56,6 +59,7 @@ def _export(arguments: Sequence[str]) -> int:
         print(USAGE)
         return 0
     given = _parsed(arguments)
+    wanted = formats.parsed(given.get("formats", ""))
     place = Registering.of(given) if "register" in given else None
     if "output_dir" not in given:
         assert place is not None
@@ -71,6 +75,7 @@ def _export(arguments: Sequence[str]) -> int:
         keeping.folder("data_dir", None),
         {name.removeprefix("dataset."): given[name] for name in FINDS_DATA if name in given},
         given.get("train") == "true",
+        wanted,
     )
     for line in lines(given["output_dir"], export(asked)):
         print(line)
@@ -84,9 +89,17 @@ def lines(folder: str, tree: dict[str, Any]) -> list[str]:
     size, promise = tree["bytes"], tree["promise"]
     served, ids, head = (units.short_size(size[name]) for name in ("served", "ids", "head"))
     found = [f"wrote {folder}: embeddings {served}, ids {ids}, model {head}"]
+    found += [
+        f"{name}: {units.short_size(own['bytes'])}, {_differs(own['promise'])}"
+        for name, own in tree["formats"].items()
+    ]
     found += [f"left out: {name}, because {why}" for name, why in tree["left_out"].items()]
+    return [*found, _differs(promise)]
+
+
+def _differs(promise: Mapping[str, float]) -> str:
     worst = max(promise, key=promise.__getitem__)
-    return [*found, f"largest difference from Keras: {promise[worst]:.2g} ({worst.removeprefix('fields.')})"]
+    return f"largest difference from Keras: {promise[worst]:.2g} ({worst.removeprefix('fields.')})"
 
 
 def _parsed(arguments: Sequence[str]) -> dict[str, str]:
@@ -94,7 +107,7 @@ def _parsed(arguments: Sequence[str]) -> dict[str, str]:
     for argument in arguments:
         name, equals, value = argument.partition("=")
         if not equals or name not in NAMES:
-            known = ", ".join(NAMES[:5])
+            known = ", ".join(NAMES[:6])
             raise RequestError(f"{argument}: give NAME=VALUE of {known}{nearest(name, NAMES)}")
         if name in given:
             raise RequestError(f"{argument}: {name} is given twice")
@@ -109,6 +122,10 @@ def _parsed(arguments: Sequence[str]) -> dict[str, str]:
             raise RequestError(f"{name}=: missing; give {example}")
     if "alias" in given and "register" not in given:
         raise RequestError(f"alias={given['alias']}: a name in the registry; give register=NAME too")
+    if "formats" in given and "output_dir" not in given:
+        raise RequestError(
+            f"formats={given['formats']}: an export is registered as it is; give output_dir=, and the run in run="
+        )
     if given.get("train", "false") not in ("true", "false"):
         raise RequestError(f"train={given['train']}: give true or false")
     return given

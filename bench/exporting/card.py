@@ -65,6 +65,17 @@ def text(trained: Trained, tree: Mapping[str, Any]) -> str:
         value = result.metric(name)
         if name.startswith("val_") and metric.unit != "seconds" and value is not None:
             lines.append(f"| {name} | {value:.6g} |")
+    if tree["formats"]:
+        lines += [
+            "",
+            "## Formats",
+            "",
+            "| format | files | bytes | largest difference from Keras |",
+            "| --- | --- | --- | --- |",
+        ]
+    for name, own in tree["formats"].items():
+        files = ", ".join(f"`{file}`" for file in own["files"])
+        lines.append(f"| {name} | {files} | {own['bytes']} | {max(own['promise'].values()):.2g} |")
     for name, why in tree["left_out"].items():
         lines += ["", f"Left out: {name}, because {why}."]
     return "\n".join(lines) + "\n"

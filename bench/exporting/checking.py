@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,11 @@ EXACT, SUMMED = 1e-6, 1e-5
 """Largest difference of vectors that are read, and of those that networks compute, for numbers up to 1."""
 
 
-def reference(trained: Trained, predicts: bool) -> dict[str, np.ndarray]:
+def reference(trained: Trained) -> dict[str, np.ndarray]:
     """Computes by Keras what an export has to give; see ``bench.serving.compare``.
 
     Args:
         trained: the trained model.
-        predicts: True if predictions are exported.
     """
     from keras import ops
 
@@ -46,13 +45,12 @@ def reference(trained: Trained, predicts: bool) -> dict[str, np.ndarray]:
             known = rows[(rows >= field.values.first) & (rows < field.values.first + len(field.values))]
             ids = json.dumps([field.values[row] for row in known.tolist()]).encode()
             found |= {f"known/{number}": known, f"ids/{number}": np.frombuffer(ids, np.uint8)}
-    if predicts:
-        part = trained.inputs(trained.data.evaluation.first(ROWS))
-        count = len(next(iter(part.values())))
-        found[PREDICTIONS] = np.asarray(trained.model.predict(part, batch_size=ROWS, verbose=0)).reshape(-1)
-        found["dense"] = part.get(DENSE, np.zeros((count, 0), np.float32))
-        for number, name in enumerate(trained.embeddings):
-            found[f"row/{number}"] = part[name]
+    part = trained.inputs(trained.data.evaluation.first(ROWS))
+    count = len(next(iter(part.values())))
+    found[PREDICTIONS] = np.asarray(trained.model.predict(part, batch_size=ROWS, verbose=0)).reshape(-1)
+    found["dense"] = part.get(DENSE, np.zeros((count, 0), np.float32))
+    for number, name in enumerate(trained.embeddings):
+        found[f"row/{number}"] = part[name]
     return found
 
 
@@ -63,41 +61,52 @@ def tolerances(wanted: Mapping[str, np.ndarray], forms: Mapping[str, Method[Any]
         network = any(array.kind == Kind.NETWORKS for array in form.arrays())
         scale = max(1.0, float(np.abs(wanted[f"vectors/{number}"]).max(initial=0.0)))
         found[f"fields.{name}"] = scale * (SUMMED if network else EXACT)
-    if PREDICTIONS in wanted:
-        found[PREDICTIONS] = SUMMED * max(1.0, float(np.abs(wanted[PREDICTIONS]).max(initial=0.0)))
+    found[PREDICTIONS] = SUMMED * max(1.0, float(np.abs(wanted[PREDICTIONS]).max(initial=0.0)))
     return found
 
 
 def compare(
-    folder: Path, trained: Trained, forms: Mapping[str, Method[Any]], predicts: bool
-) -> dict[str, float]:
-    """Loads a folder in a fresh process, and compares it with the Keras model.
+    folder: Path, trained: Trained, forms: Mapping[str, Method[Any]], formats: Sequence[str] = ()
+) -> dict[str, dict[str, float]]:
+    """Loads a folder, and each further format in it, in a fresh process, and compares it with the Keras model.
 
     Args:
         folder: the export.
         trained: the trained model.
         forms: the description that serves, by field.
-        predicts: True if predictions are exported.
+        formats: the further formats.
 
     Returns:
-        The largest difference of each field and of the predictions, by name.
+        The largest difference of each field and of the predictions, by name, for each format. The name of what
+        ``bench.serving`` reads is empty.
 
     Raises:
         RunFailed: a difference is beyond its tolerance, or the folder cannot be loaded.
     """
-    wanted = reference(trained, predicts)
+    wanted = reference(trained)
+    allowed = tolerances(wanted, forms)
+    found = {}
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "reference.npz"
         with path.open("wb") as file:
             np.savez(file, **wanted)  # type: ignore[arg-type]
-        said = _ask("bench.serving.compare", str(folder.absolute()), str(path))
+        both = (str(folder.absolute()), str(path))
+        found[""] = _judged("", _ask("bench.serving.compare", *both), allowed)
+        for name in formats:
+            said = _ask("bench.exporting.formats.compare", *both, name)
+            found[name] = _judged(f"formats={name}: ", said, allowed)
+    return found
+
+
+def _judged(where: str, said: Mapping[str, Any], allowed: Mapping[str, float]) -> dict[str, float]:
     if "error" in said:
-        raise RunFailed(f"the export cannot be used ({said['error']}); nothing was kept")
+        raise RunFailed(f"{where}the export cannot be used ({said['error']}); nothing was kept")
     found: dict[str, float] = {name: float(value) for name, value in said["differences"].items()}
-    for name, most in tolerances(wanted, forms).items():
-        if not found[name] <= most:
+    for name, apart in found.items():
+        if not apart <= allowed[name]:
             raise RunFailed(
-                f"{name}: the export differs from Keras by {found[name]:.3g}, more than {most:.3g}; nothing was kept"
+                f"{where}{name}: the export differs from Keras by {apart:.3g}, more than {allowed[name]:.3g}; nothing "
+                "was kept"
             )
     return found
 

@@ -10,7 +10,7 @@ from typing import Any
 from bench import data
 from bench.config.paths import absolute
 from bench.errors import RequestError
-from bench.exporting import writing
+from bench.exporting import formats, writing
 from bench.records import finding
 from bench.records.finding import Found
 
@@ -27,6 +27,7 @@ class Request:
         usual_data_dir: the default of ``data_dir``, where the run's own is not there.
         dataset: settings of the data set that have changed since the run.
         train: True trains a run again whose weights were not kept.
+        formats: the further formats, by the names of ``bench.exporting.formats``.
     """
 
     run: str
@@ -36,16 +37,18 @@ class Request:
     usual_data_dir: Path
     dataset: Mapping[str, Any]
     train: bool = False
+    formats: tuple[str, ...] = ()
 
 
 def export(asked: Request) -> dict[str, Any]:
     """Exports a run and gives the manifest. TensorFlow is imported once the request is known to be good.
 
     Raises:
-        RequestError: there is no such run, its weights were not kept, its data have changed, or ``output_dir`` holds
-            something.
+        RequestError: there is no such run, its weights were not kept, its data have changed, ``output_dir`` holds
+            something, or packages of a format are not installed.
         BenchError: the export differs from the model, or cannot be written. Nothing is left.
     """
+    formats.need(asked.formats)
     writing.check_target(asked.output_dir)
     found = finding.find(asked.run, asked.results_dir)
     place = _data_dir(asked, found)
@@ -64,7 +67,8 @@ def export(asked: Request) -> dict[str, Any]:
 
     values: dict[str, Any] = {**result.setting("dataset"), **asked.dataset}
     with backend.kept():
-        return writing.write(rebuild(result, weights, data.load(values, place)), asked.output_dir)
+        trained = rebuild(result, weights, data.load(values, place))
+        return writing.write(trained, asked.output_dir, asked.formats)
 
 
 def _has_weights(found: Found) -> bool:

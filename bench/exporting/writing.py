@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from bench import __version__
 from bench.errors import BenchError, RequestError
 from bench.exporting import card, checking
+from bench.exporting import formats as of_formats
 from bench.exporting.content import Content, content, tree_of
 from bench.records import files
 from bench.serving.layout import (
@@ -50,12 +51,13 @@ def check_target(folder: Path) -> None:
         raise RequestError(f"output_dir={folder}: is not empty; give a folder that is empty or not there yet")
 
 
-def write(trained: Trained, folder: Path) -> dict[str, Any]:
+def write(trained: Trained, folder: Path, formats: Sequence[str] = ()) -> dict[str, Any]:
     """Writes what a trained model serves, compares it with the model, and puts it in place by a rename.
 
     Args:
         trained: the trained model.
         folder: the folder to make. It may be there if it is empty.
+        formats: the further formats to write, by the names of ``bench.exporting.formats``.
 
     Returns:
         The manifest as written.
@@ -70,9 +72,13 @@ def write(trained: Trained, folder: Path) -> dict[str, Any]:
     with _said_in_a_line(folder), _aside(folder) as made:
         tree = _tree(trained, found)
         tree["files"] = {ARRAYS: write_arrays(made / ARRAYS, found)}
+        for name in formats:
+            _write_format(name, made, trained, found, tree)
         _write_manifest(made, tree)
-        predicts = found.described.head is not None
-        tree["promise"] = checking.compare(made, trained, found.forms, predicts)
+        promises = checking.compare(made, trained, found.forms, [*tree["formats"]])
+        tree["promise"] = promises.pop("")
+        for name, promise in promises.items():
+            tree["formats"][name]["promise"] = promise
         text = card.text(trained, tree)
         (made / CARD).write_text(text, encoding="utf-8")
         tree["files"][CARD] = {
@@ -134,6 +140,28 @@ def write_arrays(path: Path, found: Content) -> dict[str, Any]:
         file.flush()
         os.fsync(file.fileno())
     return {"bytes": size, "sha256": made.hexdigest()}
+
+
+def _write_format(name: str, folder: Path, trained: Trained, found: Content, tree: dict[str, Any]) -> None:
+    """Writes a further format, and enters its files and what it leaves out into the manifest."""
+    written = of_formats.module(name).write(folder, trained, found)
+    tree["left_out"] |= {f"{name}.{what}".removesuffix("."): why for what, why in written.left_out.items()}
+    if not written.files:
+        return
+    entries = {one: _entry(folder / one) for one in written.files}
+    tree["files"] |= entries
+    total = sum(entry["bytes"] for entry in entries.values())
+    tree["formats"][name] = {"files": [*entries], "bytes": total, "promise": {}}
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    """Sends a file to the disk, and gives its entry in the manifest."""
+    made = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            made.update(block)
+        os.fsync(file.fileno())
+        return {"bytes": file.tell(), "sha256": made.hexdigest()}
 
 
 def _write_manifest(folder: Path, tree: dict[str, Any]) -> None:

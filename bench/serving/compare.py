@@ -42,7 +42,7 @@ def differences(tables: Tables, reference: Mapping[str, np.ndarray]) -> dict[str
             ids = json.loads(reference[f"ids/{number}"].tobytes())
             if not np.array_equal(tables.rows_of_keys(field, ids), reference[f"known/{number}"]):
                 raise ServingError(f"field {field!r}: an id is found at another row than it has")
-    if PREDICTIONS in reference:
+    if PREDICTIONS in reference and tables.described.head is not None:
         rows = {field: reference[f"row/{number}"] for number, field in enumerate(tables.fields)}
         scores = tables.scores(rows, reference["dense"])
         found[PREDICTIONS] = largest(scores, reference[PREDICTIONS])

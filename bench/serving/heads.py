@@ -1,4 +1,7 @@
-"""The models over the vectors, in NumPy: for each, the arrays that it needs and how it makes scores of vectors."""
+"""The models over the vectors, in NumPy: for each, the arrays that it needs and how it makes scores of vectors.
+
+As methods do, they use ``xp``: ``numpy``, or another module with its functions, which builds a graph of them.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from bench.embeddings.numbers import float32
+
 Shapes = dict[str, tuple[int, ...]]
-Weights = Mapping[str, np.ndarray]
+Weights = Mapping[str, Any]
+"""Arrays by name: NumPy's, or those of ``xp``."""
 
 NORM_EPSILON = 1e-5
 """What batch normalization adds to variances, as in ``bench.models.layers.BatchNorm``."""
@@ -49,14 +55,16 @@ class Batch:
         vectors: by field, float32 (n, width).
         rows: row numbers by field, int32 (n,).
         dense: numeric columns, float32 (n, k).
+        xp: ``numpy``, or a module with its functions.
     """
 
-    vectors: Mapping[str, np.ndarray]
-    rows: Mapping[str, np.ndarray]
-    dense: np.ndarray
+    vectors: Mapping[str, Any]
+    rows: Mapping[str, Any]
+    dense: Any
+    xp: Any = np
 
     @property
-    def listed(self) -> list[np.ndarray]:
+    def listed(self) -> list[Any]:
         """The fields' vectors, in order."""
         return [*self.vectors.values()]
 
@@ -77,8 +85,8 @@ class Head(ABC):
         """Gives the shape of each array, by the path of the Keras variable. All are float32."""
 
     @abstractmethod
-    def score(self, batch: Batch, weights: Weights) -> np.ndarray:
-        """Computes scores before the output's scale, float32 (n,)."""
+    def score(self, batch: Batch, weights: Weights) -> Any:
+        """Computes scores before the output's scale, float32 (n,), from the arrays of ``shapes()``."""
 
 
 class Dot(Head):
@@ -88,10 +96,11 @@ class Dot(Head):
         """Needs nothing."""
         return {}
 
-    def score(self, batch: Batch, weights: Weights) -> np.ndarray:
+    def score(self, batch: Batch, weights: Weights) -> Any:
         """Multiplies the two vectors."""
+        xp = batch.xp
         u, v = batch.listed
-        return np.asarray(np.sum(u * v, axis=-1))
+        return xp.sum(u * v, axis=-1)
 
 
 class DotBias(Head):
@@ -101,13 +110,14 @@ class DotBias(Head):
         """Gives a table of one number an id for each field, and one bias."""
         return {**{f"{name}_bias/table": (n, 1) for name, n in self.sizes.rows.items()}, "bias/bias": ()}
 
-    def score(self, batch: Batch, weights: Weights) -> np.ndarray:
+    def score(self, batch: Batch, weights: Weights) -> Any:
         """Adds the biases to the product."""
+        xp = batch.xp
         u, v = batch.listed
-        total = np.sum(u * v, axis=-1)
+        total = xp.sum(u * v, axis=-1)
         for name, rows in batch.rows.items():
-            total = total + weights[f"{name}_bias/table"][rows, 0]
-        return np.asarray(total + weights["bias/bias"])
+            total = total + xp.take(weights[f"{name}_bias/table"], rows, axis=0)[:, 0]
+        return total + weights["bias/bias"]
 
 
 class Bias(Head):
@@ -117,10 +127,11 @@ class Bias(Head):
         """Gives one bias."""
         return {"bias/bias": ()}
 
-    def score(self, batch: Batch, weights: Weights) -> np.ndarray:
+    def score(self, batch: Batch, weights: Weights) -> Any:
         """Adds up."""
-        total: Any = sum(np.sum(vectors, axis=-1) for vectors in batch.listed)
-        return np.asarray(total + weights["bias/bias"])
+        xp = batch.xp
+        total: Any = sum(xp.sum(vectors, axis=-1) for vectors in batch.listed)
+        return total + weights["bias/bias"]
 
 
 class LR(Head):
@@ -131,10 +142,11 @@ class LR(Head):
         dense = {"linear_columns/kernel": (self.sizes.dense, 1)} if self.sizes.dense else {}
         return {**dense, "bias/bias": ()}
 
-    def score(self, batch: Batch, weights: Weights) -> np.ndarray:
+    def score(self, batch: Batch, weights: Weights) -> Any:
         """Adds up."""
+        xp = batch.xp
         parts = [*batch.listed, *_weighted(batch, weights)]
-        return np.asarray(np.sum(_joined(parts), axis=-1) + weights["bias/bias"])
+        return xp.sum(_joined(parts, xp), axis=-1) + weights["bias/bias"]
 
 
 class NeuMF(Head):
@@ -151,19 +163,20 @@ class NeuMF(Head):
         found, width = _network("hidden", width, self.settings.hidden_units, False)
         return {**found, **_linear("score", width + self.half, 1)}
 
-    def score(self, batch: Batch, weights: Weights) -> np.ndarray:
+    def score(self, batch: Batch, weights: Weights) -> Any:
         """Joins the product and the network's last layer."""
+        xp = batch.xp
         half, vectors = self.half, batch.listed
         before = vectors[0][:, :half]
-        product = np.zeros_like(before)
+        product = xp.zeros_like(before)
         for vector in vectors[1:]:
             product = product + before * vector[:, :half]
             before = before + vector[:, :half]
         hidden = _joined(
-            [*(vector[:, half:] for vector in vectors), *([batch.dense] if self.sizes.dense else [])]
+            [*(vector[:, half:] for vector in vectors), *([batch.dense] if self.sizes.dense else [])], xp
         )
-        hidden = _through("hidden", hidden, len(self.settings.hidden_units), weights)
-        return _scored(_joined([product, hidden]), weights)
+        hidden = _through("hidden", hidden, len(self.settings.hidden_units), weights, xp)
+        return _scored(_joined([product, hidden], xp), weights, xp)
 
 
 class FM(Head):
@@ -173,12 +186,11 @@ class FM(Head):
         """Gives the linear part, the vectors of numeric columns, and one bias."""
         return {**_numeric(self.sizes), **_linear_part(self.settings, self.sizes), "bias/bias": ()}
 
-    def score(self, batch: Batch, weights: Weights) -> np.ndarray:
+    def score(self, batch: Batch, weights: Weights) -> Any:
         """Adds both, and the bias."""
+        xp = batch.xp
         read = _read(batch, weights)
-        return np.asarray(
-            _sum_linear(self.settings, batch, read, weights) + _pairs(read) + weights["bias/bias"]
-        )
+        return _sum_linear(self.settings, batch, read, weights) + _pairs(read, xp) + weights["bias/bias"]
 
 
 class WideDeep(Head):
@@ -194,14 +206,15 @@ class WideDeep(Head):
         linear = _linear_part(self.settings, self.sizes)
         return {**_numeric(self.sizes), **hidden, **_linear("score", width, 1), **linear}
 
-    def score(self, batch: Batch, weights: Weights) -> np.ndarray:
+    def score(self, batch: Batch, weights: Weights) -> Any:
         """Adds the parts."""
+        xp = batch.xp
         read = _read(batch, weights)
-        hidden = _through("hidden", _joined(read), len(self.settings.hidden_units), weights)
-        total = _scored(hidden, weights)
+        hidden = _through("hidden", _joined(read, xp), len(self.settings.hidden_units), weights, xp)
+        total = _scored(hidden, weights, xp)
         if self.pairs:
-            total = total + _pairs(read)
-        return np.asarray(total + _sum_linear(self.settings, batch, read, weights))
+            total = total + _pairs(read, xp)
+        return total + _sum_linear(self.settings, batch, read, weights)
 
 
 class DeepFM(WideDeep):
@@ -223,15 +236,16 @@ class DCNV2(Head):
         last = last if self.settings.structure == "stacked" else last + width
         return {**found, **hidden, **_linear("score", last, 1)}
 
-    def score(self, batch: Batch, weights: Weights) -> np.ndarray:
+    def score(self, batch: Batch, weights: Weights) -> Any:
         """Crosses x0 * (W x + b) + x, and scores."""
-        first = crossed = _joined(_read(batch, weights))
+        xp = batch.xp
+        first = crossed = _joined(_read(batch, weights), xp)
         for number in range(self.settings.cross_layers):
-            crossed = first * _times(f"cross_{number}", crossed, weights) + crossed
+            crossed = first * _times(f"cross_{number}", crossed, weights, xp) + crossed
         count = len(self.settings.hidden_units)
         if self.settings.structure == "stacked":
-            return _scored(_through("hidden", crossed, count, weights), weights)
-        return _scored(_joined([crossed, _through("hidden", first, count, weights)]), weights)
+            return _scored(_through("hidden", crossed, count, weights, xp), weights, xp)
+        return _scored(_joined([crossed, _through("hidden", first, count, weights, xp)], xp), weights, xp)
 
 
 class DLRM(Head):
@@ -252,21 +266,23 @@ class DLRM(Head):
         hidden, width = _network("hidden", width, self.settings.hidden_units, norm)
         return {**found, **hidden, **_linear("score", width, 1)}
 
-    def score(self, batch: Batch, weights: Weights) -> np.ndarray:
+    def score(self, batch: Batch, weights: Weights) -> Any:
         """Scores the products."""
+        xp = batch.xp
         bottom = []
         if self.sizes.dense:
-            hidden = _through("bottom", batch.dense, len(self.settings.bottom_units), weights)
-            bottom = [_relu(_times("bottom_vector", hidden, weights))]
+            hidden = _through("bottom", batch.dense, len(self.settings.bottom_units), weights, xp)
+            bottom = [_relu(_times("bottom_vector", hidden, weights, xp), xp)]
         vectors = [*bottom, *batch.listed]
         if self.settings.interaction == "cat":
-            top = _joined(vectors)
+            top = _joined(vectors, xp)
         else:
-            stacked = np.stack(vectors, axis=1)
-            products = stacked @ stacked.transpose(0, 2, 1)
+            stacked = xp.stack(vectors, axis=1)
+            products = xp.matmul(stacked, xp.transpose(stacked, (0, 2, 1)))
             left, right = np.triu_indices(len(vectors), 1)
-            top = _joined([products[:, left, right], *bottom])
-        return _scored(_through("hidden", top, len(self.settings.hidden_units), weights), weights)
+            flat = xp.reshape(products, (-1, len(vectors) ** 2))
+            top = _joined([xp.take(flat, left * len(vectors) + right, axis=1), *bottom], xp)
+        return _scored(_through("hidden", top, len(self.settings.hidden_units), weights, xp), weights, xp)
 
 
 HEADS: Mapping[str, type[Head]] = {
@@ -276,14 +292,14 @@ HEADS: Mapping[str, type[Head]] = {
 """The head of each model that has one in NumPy."""
 
 
-def scaled(score: np.ndarray, label_range: tuple[float, float] | None) -> np.ndarray:
+def scaled(score: Any, label_range: tuple[float, float] | None, xp: Any = np) -> Any:
     """Gives lo + (hi - lo) * sigmoid(score), with lo = min(0, smallest label); the score itself without a range."""
     if label_range is None:
         return score
     low, high = min(0.0, label_range[0]), label_range[1]
     with np.errstate(over="ignore"):
-        part = np.float32(1) / (np.float32(1) + np.exp(-score.astype(np.float32)))
-    return np.asarray(np.float32(low) + np.float32(high - low) * part, np.float32)
+        part = np.float32(1) / (np.float32(1) + xp.exp(-float32(score, xp)))
+    return float32(np.float32(low) + np.float32(high - low) * part, xp)
 
 
 def _linear(name: str, inputs: int, outputs: int) -> Shapes:
@@ -315,60 +331,59 @@ def _linear_part(settings: Any, sizes: Sizes) -> Shapes:
     return {**tables, **({"linear_columns/kernel": (sizes.dense, 1)} if sizes.dense else {})}
 
 
-def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
-    return np.concatenate(list(parts), axis=-1) if len(parts) > 1 else parts[0]
+def _joined(parts: Sequence[Any], xp: Any) -> Any:
+    return xp.concatenate(list(parts), axis=-1) if len(parts) > 1 else parts[0]
 
 
-def _relu(values: np.ndarray) -> np.ndarray:
-    return np.asarray(np.maximum(values, np.float32(0)))
+def _relu(values: Any, xp: Any) -> Any:
+    return xp.maximum(values, np.float32(0))
 
 
-def _times(name: str, values: np.ndarray, weights: Weights) -> np.ndarray:
-    found: np.ndarray = values @ weights[f"{name}/kernel"] + weights[f"{name}/bias"]
-    return found
+def _times(name: str, values: Any, weights: Weights, xp: Any) -> Any:
+    return xp.matmul(values, weights[f"{name}/kernel"]) + weights[f"{name}/bias"]
 
 
-def _scored(hidden: np.ndarray, weights: Weights) -> np.ndarray:
-    return _times("score", hidden, weights)[:, 0]
+def _scored(hidden: Any, weights: Weights, xp: Any) -> Any:
+    return _times("score", hidden, weights, xp)[:, 0]
 
 
-def _through(name: str, hidden: np.ndarray, count: int, weights: Weights) -> np.ndarray:
+def _through(name: str, hidden: Any, count: int, weights: Weights, xp: Any) -> Any:
     """Passes values through hidden layers: linear, batch normalization where there is one, ReLU."""
     for number in range(count):
         own = f"{name}_{number}"
-        hidden = _times(own, hidden, weights)
+        hidden = _times(own, hidden, weights, xp)
         if f"{own}_norm/gamma" in weights:
             gamma, beta, mean, variance = (
                 weights[f"{own}_norm/{part}"] for part in ("gamma", "beta", "moving_mean", "moving_variance")
             )
-            hidden = (hidden - mean) * (gamma / np.sqrt(variance + np.float32(NORM_EPSILON))) + beta
-        hidden = _relu(hidden)
+            hidden = (hidden - mean) * (gamma / xp.sqrt(variance + np.float32(NORM_EPSILON))) + beta
+        hidden = _relu(hidden, xp)
     return hidden
 
 
-def _read(batch: Batch, weights: Weights) -> list[np.ndarray]:
+def _read(batch: Batch, weights: Weights) -> list[Any]:
     """Gives the fields' vectors, and those of numeric columns: number times a trained vector."""
     found = batch.listed
     if batch.dense.shape[1]:
         vectors = weights["numeric_vectors/vectors"]
-        found += [batch.dense[:, number, None] * vectors[number] for number in range(len(vectors))]
+        found += [batch.dense[:, number : number + 1] * vectors[number] for number in range(vectors.shape[0])]
     return found
 
 
-def _weighted(batch: Batch, weights: Weights) -> list[np.ndarray]:
-    return [batch.dense @ weights["linear_columns/kernel"]] if batch.dense.shape[1] else []
+def _weighted(batch: Batch, weights: Weights) -> list[Any]:
+    return [batch.xp.matmul(batch.dense, weights["linear_columns/kernel"])] if batch.dense.shape[1] else []
 
 
-def _sum_linear(settings: Any, batch: Batch, read: Sequence[np.ndarray], weights: Weights) -> np.ndarray:
+def _sum_linear(settings: Any, batch: Batch, read: Sequence[Any], weights: Weights) -> Any:
+    xp = batch.xp
     if settings.linear == "projected":
-        projected: np.ndarray = (_joined(read) @ weights["linear/kernel"])[:, 0]
-        return projected
-    own = [weights[f"{name}_linear/table"][rows] for name, rows in batch.rows.items()]
-    return np.asarray(np.sum(_joined([*own, *_weighted(batch, weights)]), axis=-1))
+        return xp.matmul(_joined(read, xp), weights["linear/kernel"])[:, 0]
+    own = [xp.take(weights[f"{name}_linear/table"], rows, axis=0) for name, rows in batch.rows.items()]
+    return xp.sum(_joined([*own, *_weighted(batch, weights)], xp), axis=-1)
 
 
-def _pairs(read: Sequence[np.ndarray]) -> np.ndarray:
-    stacked = np.stack(list(read), axis=1)
-    square_of_sum = np.square(np.sum(stacked, axis=1))
-    sum_of_squares = np.sum(np.square(stacked), axis=1)
-    return np.asarray(np.float32(0.5) * np.sum(square_of_sum - sum_of_squares, axis=-1))
+def _pairs(read: Sequence[Any], xp: Any) -> Any:
+    stacked = xp.stack(list(read), axis=1)
+    square_of_sum = xp.square(xp.sum(stacked, axis=1))
+    sum_of_squares = xp.sum(xp.square(stacked), axis=1)
+    return np.float32(0.5) * xp.sum(square_of_sum - sum_of_squares, axis=-1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +27,9 @@ MOST_DIM, MOST_NUMBER, MOST_FIELDS, MOST_LETTERS = 1 << 16, 1 << 48, 1 << 16, 1 
 
 PARTS, MOST_PARTS = ("cross_layers", "num_cores", "num_layers", "num_partitions"), 1 << 9
 """Settings that are numbers of arrays, and the most that they may be. A file has an array for each."""
+
+FORMATS = ("onnx", "keras", "savedmodel", "litert")
+"""The further formats that an export may hold."""
 
 KINDS = ("none", "range", "integers", "text", "long_text")
 """Kinds of ids: not known, a range of integers, integers, text up to 64 bytes, and any text."""
@@ -176,6 +179,21 @@ class File:
 
 
 @dataclass(frozen=True)
+class Format:
+    """A further format that an export holds.
+
+    Attributes:
+        files: names of its files, such as ``lookup.onnx`` or ``saved_model/saved_model.pb``.
+        nbytes: number of bytes of all of them.
+        promise: the largest differences from Keras, by what was compared.
+    """
+
+    files: tuple[str, ...]
+    nbytes: int
+    promise: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Manifest:
     """All of ``export.json`` that serving reads.
 
@@ -186,6 +204,7 @@ class Manifest:
         files: the files by name.
         left_out: what was left out, with the reason.
         tree: the whole content.
+        formats: the further formats by name. Nothing here reads them.
     """
 
     fields: Mapping[str, Entry]
@@ -194,6 +213,7 @@ class Manifest:
     files: Mapping[str, File]
     left_out: Mapping[str, str]
     tree: Mapping[str, Any]
+    formats: Mapping[str, Format] = field(default_factory=dict)
 
 
 def read(folder: Path) -> Manifest:
@@ -234,13 +254,15 @@ def _manifest(tree: Mapping[str, Any]) -> Manifest:
         raise ServingError(f"export.json: {len(fields)} fields")
     dense = [_dense(own) for own in _list(tree, "dense")]
     model = tree.get("model")
+    listed = {name: _file(name, own) for name, own in _mapping(tree, "files").items()}
     return Manifest(
         fields,
         tuple(dense),
         None if model is None else _head(_of(model, dict, "model")),
-        {name: _file(name, own) for name, own in _mapping(tree, "files").items()},
+        listed,
         {name: str(reason) for name, reason in _mapping(tree, "left_out").items()},
         tree,
+        {name: _format(name, own, listed) for name, own in _mapping(tree, "formats").items()},
     )
 
 
@@ -314,6 +336,24 @@ def _file(name: str, tree: Any) -> File:
     if not _SUM.fullmatch(found.sha256):
         raise ServingError(f"export.json: files.{name}: no SHA-256")
     return found
+
+
+def _format(name: str, tree: Any, listed: Mapping[str, File]) -> Format:
+    where = f"formats.{name[:80]!r}"
+    if name not in FORMATS:
+        raise ServingError(f"export.json: {where}: no format of this version")
+    own = _of(tree, dict, where)
+    _only(own, {"files", "bytes", "promise"}, where)
+    names = [_of(one, str, f"{where}: files") for one in _list(own, "files", where)]
+    if unknown := set(names) - listed.keys():
+        raise ServingError(f"export.json: {where}: {min(unknown)[:80]!r} is not among the files")
+    nbytes = sum(listed[one].nbytes for one in names)
+    if len(set(names)) != len(names) or _whole(own, "bytes", 0, MOST_NUMBER, where) != nbytes:
+        raise ServingError(f"export.json: {where}: bytes are not those of its files")
+    promise = _mapping(own, "promise", where)
+    if any(type(value) not in (int, float) or value < 0 for value in promise.values()):
+        raise ServingError(f"export.json: {where}: a promise that is no number")
+    return Format(tuple(names), nbytes, promise)
 
 
 def _of(value: Any, kind: type[T], where: str) -> T:

@@ -204,7 +204,9 @@ def test_what_is_wrong_is_said_before_anything_is_done(first, tmp_path, capsys):
     assert "no such run" in said(capsys, "run=abcdef", target)
     assert "run=: missing" in said(capsys, target)
     assert "output_dir=: missing; give output_dir=shop" in said(capsys, run)
-    assert "formats=[onnx]: give NAME=VALUE of run, output_dir" in said(capsys, run, target, "formats=[onnx]")
+    assert "form=[keras]: give NAME=VALUE of run, output_dir, formats" in said(
+        capsys, run, target, "form=[keras]"
+    )
     assert "run is given twice" in said(capsys, run, run, target)
     assert "train=yes: give true or false" in said(capsys, run, target, "train=yes")
     assert export.main([run, target]) == 0  # an empty folder is taken

@@ -6,6 +6,7 @@ import exports_made as made
 import numpy as np
 import pytest
 from marks import slow_but
+from model_cases import CASES, SIZES
 
 from bench import models
 from bench.embeddings import find
@@ -16,28 +17,7 @@ from bench.serving import ServingError, load
 from bench.serving.heads import HEADS
 from bench.serving.manifest import Dense
 
-SIZES = {"user": 20, "item": 10, "hour": 5}
 ROWS = 40
-NETWORK = {"hidden_units": [6, 4], "batch_norm": True, "dropout": 0.2}
-CASES = {
-    "bias": ("bias", {}, 3, 0),
-    "dot": ("dot", {}, 2, 0),
-    "dot_bias": ("dot_bias", {}, 2, 0),
-    "neumf": ("neumf", {"hidden_units": [6, 4], "dropout": 0.1}, 3, 2),
-    "neumf of two": ("neumf", {"hidden_units": [5]}, 2, 0),
-    "lr": ("lr", {}, 3, 2),
-    "lr without numbers": ("lr", {}, 1, 0),
-    "fm": ("fm", {}, 3, 2),
-    "fm with numbers of its own": ("fm", {"linear": "own"}, 2, 2),
-    "wide_deep": ("wide_deep", NETWORK, 3, 2),
-    "wide_deep with numbers of its own": ("wide_deep", {"linear": "own", "hidden_units": [3]}, 3, 0),
-    "deepfm": ("deepfm", NETWORK, 3, 2),
-    "dcn_v2": ("dcn_v2", NETWORK, 3, 2),
-    "dcn_v2 stacked": ("dcn_v2", {**NETWORK, "structure": "stacked", "cross_layers": 2}, 2, 0),
-    "dlrm": ("dlrm", {**NETWORK, "bottom_units": [5]}, 3, 2),
-    "dlrm without numbers": ("dlrm", {"hidden_units": [5]}, 3, 0),
-    "dlrm joined": ("dlrm", {"hidden_units": [5], "bottom_units": [4, 3], "interaction": "cat"}, 1, 2),
-}
 FAST = ("dot_bias", "neumf", "deepfm", "dlrm")
 
 

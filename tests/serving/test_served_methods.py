@@ -7,30 +7,16 @@ import numpy as np
 import pytest
 from keras import ops
 from marks import slow_but
+from served_layers import served
 
-from bench.embeddings import find, names
-from bench.embeddings.base import Kind, Progress, Vocabulary
-from bench.embeddings.layer import CompressedEmbedding
+from bench.embeddings import names
+from bench.embeddings.base import Kind
 from bench.measure.memory import embedding_memory
 from bench.serving import load
 from bench.serving.layout import ARRAYS
 
 SIZE, DIM = 300, 16
 every_method = pytest.mark.parametrize("name", slow_but(("qr", "dpq", "prune"), names()))
-
-
-def served(name, size=SIZE, dim=DIM):
-    """A layer of the form that serves, made of random numbers as at the end of training."""
-    counts = np.random.default_rng(size).zipf(1.3, size).clip(0, 10**6)
-    layer = CompressedEmbedding(find(name)(Vocabulary("user", size, counts), dim))
-    layer.build(())
-    rng = np.random.default_rng(1)
-    for variable in layer.trainable_variables:
-        variable.assign(rng.normal(size=variable.shape))
-    end = Progress(20, 20, epoch=2, epochs=2, epoch_ended=True)
-    if layer.method.is_due(end):
-        layer.set_arrays(layer.method.change(end, layer.arrays(), np.random.default_rng(7)).arrays)
-    return layer.to_served() if layer.method.served() is not layer.method else layer
 
 
 def written(folder, layer):
