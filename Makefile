@@ -53,6 +53,9 @@ lock: $(VENV)/installed ## take newer versions of the dependencies into requirem
 	cp requirements.lock requirements-scaling.lock  # the same versions, as far as the extras admit them
 	$(BIN)/uv pip compile pyproject.toml --extra slurm --extra ray --extra server --extra browser --universal --python-version 3.11 \
 		--generate-hashes --no-strip-extras --no-header --output-file requirements-scaling.lock
+	cp requirements.lock requirements-formats.lock
+	$(BIN)/uv pip compile pyproject.toml --extra onnx --extra litert --universal --python-version 3.11 \
+		--generate-hashes --no-strip-extras --no-header --output-file requirements-formats.lock
 
 clean: ## remove the environment and caches, keep outputs
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
