@@ -1,4 +1,4 @@
-"""Compares a folder that was just written with the Keras model, in a fresh process."""
+"""Compares a folder that was just written with what it was made from, in a fresh process."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.config.files import ROOT
+from bench.data.interactions import Values
 from bench.embeddings.base import Kind, Method
 from bench.errors import RunFailed
 from bench.models.inputs import DENSE
@@ -38,14 +39,12 @@ def reference(trained: Trained, predicts: bool) -> dict[str, np.ndarray]:
 
     found: dict[str, np.ndarray] = {}
     for number, (name, layer) in enumerate(trained.embeddings.items()):
+
+        def vectors(rows: np.ndarray, layer: Any = layer) -> np.ndarray:
+            return np.asarray(ops.convert_to_numpy(layer(rows)))
+
         field = trained.data.fields[name]
-        rows = np.unique(np.linspace(0, field.size - 1, IDS).astype(np.int32))
-        found[f"rows/{number}"] = rows
-        found[f"vectors/{number}"] = ops.convert_to_numpy(layer(rows)).astype(np.float32)
-        if field.values is not None:
-            known = rows[(rows >= field.values.first) & (rows < field.values.first + len(field.values))]
-            ids = json.dumps([field.values[row] for row in known.tolist()]).encode()
-            found |= {f"known/{number}": known, f"ids/{number}": np.frombuffer(ids, np.uint8)}
+        found |= of_field(number, field.size, vectors, field.values)
     if predicts:
         part = trained.inputs(trained.data.evaluation.first(ROWS))
         count = len(next(iter(part.values())))
@@ -53,6 +52,26 @@ def reference(trained: Trained, predicts: bool) -> dict[str, np.ndarray]:
         found["dense"] = part.get(DENSE, np.zeros((count, 0), np.float32))
         for number, name in enumerate(trained.embeddings):
             found[f"row/{number}"] = part[name]
+    return found
+
+
+def of_field(
+    number: int, size: int, vectors: Callable[[np.ndarray], np.ndarray], values: Values | None
+) -> dict[str, np.ndarray]:
+    """Gives what an export has to give for up to ``IDS`` rows of a field, the first and the last among them.
+
+    Args:
+        number: the field's place in the export.
+        size: number of rows of the field.
+        vectors: makes the vectors of row numbers, float (n, embedding_dim) from int32 (n,).
+        values: the ids by number; None if they are not known.
+    """
+    rows = np.unique(np.linspace(0, size - 1, IDS).astype(np.int32))
+    found = {f"rows/{number}": rows, f"vectors/{number}": vectors(rows).astype(np.float32)}
+    if values is not None:
+        known = rows[(rows >= values.first) & (rows < values.first + len(values))]
+        ids = json.dumps([values[row] for row in known.tolist()]).encode()
+        found |= {f"known/{number}": known, f"ids/{number}": np.frombuffer(ids, np.uint8)}
     return found
 
 
@@ -69,15 +88,15 @@ def tolerances(wanted: Mapping[str, np.ndarray], forms: Mapping[str, Method[Any]
 
 
 def compare(
-    folder: Path, trained: Trained, forms: Mapping[str, Method[Any]], predicts: bool
+    folder: Path, wanted: Mapping[str, np.ndarray], forms: Mapping[str, Method[Any]], against: str
 ) -> dict[str, float]:
-    """Loads a folder in a fresh process, and compares it with the Keras model.
+    """Loads a folder in a fresh process, and compares it with what it has to give.
 
     Args:
         folder: the export.
-        trained: the trained model.
+        wanted: see ``bench.serving.compare``.
         forms: the description that serves, by field.
-        predicts: True if predictions are exported.
+        against: what ``wanted`` was computed by, for messages.
 
     Returns:
         The largest difference of each field and of the predictions, by name.
@@ -85,7 +104,6 @@ def compare(
     Raises:
         RunFailed: a difference is beyond its tolerance, or the folder cannot be loaded.
     """
-    wanted = reference(trained, predicts)
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "reference.npz"
         with path.open("wb") as file:
@@ -97,7 +115,7 @@ def compare(
     for name, most in tolerances(wanted, forms).items():
         if not found[name] <= most:
             raise RunFailed(
-                f"{name}: the export differs from Keras by {found[name]:.3g}, more than {most:.3g}; nothing was kept"
+                f"{name}: the export differs from {against} by {found[name]:.3g}, more than {most:.3g}; nothing was kept"
             )
     return found
 

@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,15 +51,29 @@ def check_target(folder: Path) -> None:
         raise RequestError(f"output_dir={folder}: is not empty; give a folder that is empty or not there yet")
 
 
+@dataclass(frozen=True)
+class Export:
+    """What is to be written.
+
+    Attributes:
+        found: fields, ids, model and arrays.
+        about: the manifest's entries that say where they come from: ``fingerprint``, ``run`` and others.
+        promised: bytes that serving was to take.
+        full: bytes of the same uncompressed, in float32.
+        reference: what the folder has to give when it is loaded; see ``bench.serving.compare``.
+        card: what the model card says beside the manifest.
+    """
+
+    found: Content
+    about: Mapping[str, Any]
+    promised: int | None
+    full: int | None
+    reference: Mapping[str, np.ndarray]
+    card: card.Card
+
+
 def write(trained: Trained, folder: Path) -> dict[str, Any]:
-    """Writes what a trained model serves, compares it with the model, and puts it in place by a rename.
-
-    Args:
-        trained: the trained model.
-        folder: the folder to make. It may be there if it is empty.
-
-    Returns:
-        The manifest as written.
+    """Writes what a trained model serves, as ``put`` does. It is compared with the model.
 
     Raises:
         RequestError: the folder is not empty.
@@ -66,14 +81,37 @@ def write(trained: Trained, folder: Path) -> dict[str, Any]:
         BenchError: the folder cannot be written. Nothing is left.
     """
     check_target(folder)
-    found = content(trained)
+    found, result = content(trained), trained.result
+    run = {name: getattr(result, name) for name in ("dataset", "task", "strategy", "seed")}
+    about = {"fingerprint": str(result.fingerprint), "run": run}
+    reference = checking.reference(trained, found.described.head is not None)
+    size, full = result.embedding_bytes, result.full_embedding_bytes
+    return put(Export(found, about, size, full, reference, card.of_run(trained)), folder)
+
+
+def put(export: Export, folder: Path) -> dict[str, Any]:
+    """Writes an export, compares it with its reference in a fresh process, and puts it in place by a rename.
+
+    Args:
+        export: what is to be written.
+        folder: the folder to make. It may be there if it is empty.
+
+    Returns:
+        The manifest as written.
+
+    Raises:
+        RequestError: the folder is not empty.
+        RunFailed: the folder does not give what it has to. Nothing is left.
+        BenchError: the folder cannot be written. Nothing is left.
+    """
+    check_target(folder)
+    found = export.found
     with _said_in_a_line(folder), _aside(folder) as made:
-        tree = _tree(trained, found)
+        tree = _tree(export)
         tree["files"] = {ARRAYS: write_arrays(made / ARRAYS, found)}
         _write_manifest(made, tree)
-        predicts = found.described.head is not None
-        tree["promise"] = checking.compare(made, trained, found.forms, predicts)
-        text = card.text(trained, tree)
+        tree["promise"] = checking.compare(made, export.reference, found.forms, export.card.against)
+        text = card.text(export.card, tree)
         (made / CARD).write_text(text, encoding="utf-8")
         tree["files"][CARD] = {
             "bytes": len(text.encode()),
@@ -86,22 +124,16 @@ def write(trained: Trained, folder: Path) -> dict[str, Any]:
     return tree
 
 
-def _tree(trained: Trained, found: Content) -> dict[str, Any]:
-    result = trained.result
+def _tree(export: Export) -> dict[str, Any]:
+    found = export.found
     return {
         "format_version": FORMAT_VERSION,
         "bench_version": __version__,
-        "fingerprint": str(result.fingerprint),
-        "run": {
-            "dataset": result.dataset,
-            "task": result.task,
-            "strategy": result.strategy,
-            "seed": result.seed,
-        },
+        **export.about,
         **tree_of(found.described),
         "bytes": {
-            "promised": result.embedding_bytes,
-            "full": result.full_embedding_bytes,
+            "promised": export.promised,
+            "full": export.full,
             "served": found.nbytes(FIELDS),
             "ids": found.nbytes(IDS),
             "head": found.nbytes(HEAD),
