@@ -36,7 +36,11 @@ _SUM = re.compile(r"[0-9a-f]{64}")
 _TRANSFORM = re.compile(r"none|ln2_bucket|hour_parts|hash:[1-9]\d{0,8}")
 _TOP = {
     "format_version", "bench_version", "fingerprint", "run", "fields", "model", "dense", "bytes", "promise", "files",
-    "formats", "left_out", "digest",
+    "formats", "left_out", "digest", "reconstruction",
+}  # fmt: skip
+_RECONSTRUCTION = {
+    "rmse", "relative_error", "cosine_mean", "cosine_p1", "zero_rows", "queries", "neighbours", "recall_inner_product",
+    "recall_cosine",
 }  # fmt: skip
 
 
@@ -234,6 +238,8 @@ def _manifest(tree: Mapping[str, Any]) -> Manifest:
         raise ServingError(f"export.json: {len(fields)} fields")
     dense = [_dense(own) for own in _list(tree, "dense")]
     model = tree.get("model")
+    if "reconstruction" in tree:
+        _check_reconstruction(_mapping(tree, "reconstruction"))
     return Manifest(
         fields,
         tuple(dense),
@@ -242,6 +248,14 @@ def _manifest(tree: Mapping[str, Any]) -> Manifest:
         {name: str(reason) for name, reason in _mapping(tree, "left_out").items()},
         tree,
     )
+
+
+def _check_reconstruction(own: Mapping[str, Any]) -> None:
+    """Refuses what ``bench.compress`` does not write of the errors of a table. Serving does not use it."""
+    _only(own, _RECONSTRUCTION, "reconstruction")
+    for name, value in own.items():
+        if value is not None and type(value) not in (int, float):
+            raise ServingError(f"export.json: reconstruction: {name} is no number")
 
 
 def _entry(name: str, tree: Any) -> Entry:
