@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from bench.cli import shell
 from bench.config.paths import absolute
 from bench.config.typed import shown
 from bench.errors import RequestError
 from bench.measure import units
+
+if TYPE_CHECKING:  # it imports NumPy
+    from bench.exporting.content import Tree
 
 USAGE = """\
 Compresses a table of vectors that you already have, without any training, into a folder for bench.serving.
@@ -81,7 +84,7 @@ def _compress(arguments: Sequence[str]) -> int:
     return 0
 
 
-def lines(folder: str, wanted: str, tree: Mapping[str, Any]) -> list[str]:
+def lines(folder: str, wanted: str, tree: Tree) -> list[str]:
     """Tells what was written, as lines for a terminal.
 
     Args:
@@ -89,19 +92,22 @@ def lines(folder: str, wanted: str, tree: Mapping[str, Any]) -> list[str]:
         wanted: the method that was asked for.
         tree: the manifest.
     """
+    from bench.compressing.quality import Quality
     from bench.compressing.run import rows
 
     size, (own,) = tree["bytes"], tree["fields"].values()
     settings = "".join(f" {name}={shown(value)}" for name, value in own["settings"].items())
     found = [f"wrote {folder}: {own['size']:,} rows of width {own['dim']} by {own['method']}{settings}"]
     if own["method"] != wanted:
-        found.append(f"{wanted} would take more bytes than the table as it is, so the table was not compressed")
+        found.append(
+            f"{wanted} would take more bytes than the table as it is, so the table was not compressed"
+        )
     numbers = [
         ("bytes before, float32", f"{size['full']:,}"),
         ("bytes after", f"{size['served']:,}"),
         ("times smaller", f"{size['full'] / size['served']:.2f}"),
         ("bytes of ids, on top", f"{size['ids']:,}"),
-        *rows(tree["reconstruction"]),
+        *rows(Quality(**tree["reconstruction"])),
     ]
     return [*found, *(f"  {line}" for line in units.aligned(numbers, 1))]
 

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import yaml
 
 from bench.config.method_file import METHODS
-from bench.config.names import methods_with
 from bench.config.schema import Globals
 from bench.config.typed import Range, Value, build, checked, hints, nearest, shown, sizes
 from bench.embeddings import registry
@@ -18,6 +17,9 @@ from bench.embeddings.base import Method, Vocabulary
 from bench.embeddings.methods.full import Full
 from bench.embeddings.trial import DIM, SIZE
 from bench.errors import RequestError
+
+COUNTS = "counts"
+"""The value of settings by which a method goes by training frequencies."""
 
 
 @functools.cache
@@ -75,12 +77,19 @@ def settings_of(method: type[Method[Any]], given: Mapping[str, str], others: tup
     for name, value in given.items():
         if name in own:
             continue
+        from bench.config.names import methods_with  # imports Hydra
+
         owners = [other for other in methods_with(name) if other in post_training()]
         hint = f"; method={' or '.join(owners)} has it" if owners else nearest(name, [*others, *own])
         raise RequestError(
             f"{name}={value}: the method {method.name()} has no such setting{hint} (it has: {', '.join(own) or 'none'})"
         )
     values = {name: parsed(name, value) for name, value in given.items()}
+    for name, value in given.items():
+        if value == COUNTS:
+            raise RequestError(
+                f"{name}={value}: a finished table comes without training frequencies; leave it out"
+            )
     return build(method.Settings, values, refine=sizes)
 
 
@@ -93,7 +102,9 @@ def parsed(name: str, text: str) -> Value:
     try:
         value: Value = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError):
-        raise RequestError(f"{name}={text}: cannot be read as a value; quotes and brackets must be closed") from None
+        raise RequestError(
+            f"{name}={text}: cannot be read as a value; quotes and brackets must be closed"
+        ) from None
     return value
 
 

@@ -23,13 +23,17 @@ def read(path: Path, rows: int) -> Values:
         RequestError: the file cannot be read, an id is missing, or occurs twice, or there is not one for each row.
     """
     if not path.is_file():
-        raise RequestError(f"ids={path}: {'is no file' if path.exists() else 'not found'}; give a file of ids")
+        raise RequestError(
+            f"ids={path}: {'is no file' if path.exists() else 'not found'}; give a file of ids"
+        )
     try:
         found = _integers(path) if path.suffix.lower() == ".npy" else _texts(path)
     except OSError as error:
         raise RequestError(f"ids={path}: cannot be read ({error.strerror or line(error)})") from None
     if len(found) != rows:
-        raise RequestError(f"ids={path}: {len(found)} ids for {rows} rows; give one id for each row of the table")
+        raise RequestError(
+            f"ids={path}: {len(found)} ids for {rows} rows; give one id for each row of the table"
+        )
     _check_once(path, found)
     return found
 
@@ -80,8 +84,10 @@ def _check_once(path: Path, found: Values) -> None:
     if found.integers is not None:
         places, _ = numbered(found.integers)
     else:
-        encoded = from_arrays({"ends": found.ends, "text": found.text}).dictionary_encode()
-        places = to_numpy(encoded.indices)
+        assert found.ends is not None
+        assert found.text is not None
+        texts = from_arrays({"ends": found.ends, "text": found.text})
+        places = to_numpy(texts.dictionary_encode().indices)
     again = np.flatnonzero(places != np.arange(len(places), dtype=places.dtype))
     if len(again):
         # up to the first row whose id has been there before, each row has the number of its own place

@@ -114,7 +114,9 @@ def _recalls(
     scale = 1.0 if 1 / LARGE <= largest <= LARGE else 2.0 ** -math.frexp(largest)[1]
 
     def scaled(rows: Rows) -> Rows:
-        return rows if scale == 1 else lambda numbers: (rows(numbers).astype(np.float64) * scale).astype(np.float32)
+        if scale == 1:
+            return rows
+        return lambda numbers: (rows(numbers).astype(np.float64) * scale).astype(np.float32)
 
     before = nearest(len(table), scaled(lambda rows: table[rows]), queries, neighbours)
     after = nearest(len(table), scaled(served), queries, neighbours)
@@ -148,9 +150,11 @@ def nearest(count: int, rows: Rows, queries: np.ndarray, neighbours: int) -> tup
         here = np.flatnonzero((queries >= block.start) & (queries < block.stop))
         scores[here, queries[here] - begin] = -np.inf  # a row is no neighbour of itself
         by_product.add(scores, begin)
+        scores[here, queries[here] - begin] = 0
         lengths = np.sqrt(np.einsum("ij,ij->i", own, own, dtype=np.float64))
         # the length of the other vector is the same for all of its neighbours
-        scores *= np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > SHORTEST).astype(np.float32)
+        shares = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > SHORTEST)
+        scores *= shares.astype(np.float32)
         scores[here, queries[here] - begin] = -np.inf
         by_cosine.add(scores, begin)
     return by_product.rows, by_cosine.rows

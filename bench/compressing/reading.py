@@ -170,9 +170,9 @@ def _npy(path: Path) -> Source:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        reason = line(error).split(". ")[0].rstrip(".")
         raise RequestError(
-            f"{path}: cannot be read as a .npy file of numbers ({line(error).split('. ')[0].rstrip('.')}); write it with "
-            "numpy.save"
+            f"{path}: cannot be read as a .npy file of numbers ({reason}); write it with numpy.save"
         ) from None
     if not isinstance(array, np.ndarray):  # an archive of several arrays
         raise RequestError(f"{path}: is an archive of arrays; give one array, written with numpy.save")
@@ -209,7 +209,8 @@ def _tensor(path: Path, wanted: str | None) -> Source:
 
 def _chosen(path: Path, setting: str, wanted: str | None, usable: list[str], names: list[str]) -> str:
     """Chooses a part of a file by its name, or the only one that is usable."""
-    listed = ", ".join(usable[:LISTED]) + (f" and {len(usable) - LISTED} more" if len(usable) > LISTED else "")
+    more = f" and {len(usable) - LISTED} more" if len(usable) > LISTED else ""
+    listed = ", ".join(usable[:LISTED]) + more
     if wanted is not None:
         if wanted in names:
             return wanted
@@ -231,7 +232,7 @@ def _layer(path: Path, wanted: str | None) -> Source:
         backend.load_defaults()
         import keras
 
-        from bench.embeddings.layer import CompressedEmbedding  # which a model of the project needs to be known
+        from bench.embeddings.layer import CompressedEmbedding
 
         try:
             model = keras.saving.load_model(path, compile=False, safe_mode=True)

@@ -93,7 +93,7 @@ def _nothing(text: str) -> None:
     pass
 
 
-def compress(asked: Request, say: Say = _nothing) -> dict[str, Any]:
+def compress(asked: Request, say: Say = _nothing) -> content.Tree:
     """Compresses a table and gives the manifest of its export.
 
     What is wrong with the request is said before the table's numbers are read.
@@ -107,7 +107,9 @@ def compress(asked: Request, say: Say = _nothing) -> dict[str, Any]:
         BenchError: the export differs from what was computed, or cannot be written. Nothing is left.
     """
     if not NAME.fullmatch(asked.field):
-        raise RequestError(f"field={asked.field}: give letters without accents, digits and _, such as field=item")
+        raise RequestError(
+            f"field={asked.field}: give letters without accents, digits and _, such as field=item"
+        )
     writing.check_target(asked.output_dir)
     found = reading.source(asked.table, asked.tensor, asked.layer)
     size, width = found.shape
@@ -135,8 +137,9 @@ def _export(asked: Request, fitted: _Fitted) -> writing.Export:
     method, field, form = fitted.method, asked.field, fitted.method.served()
     kept, of_ids = stored(fitted.values)
     entry = Entry(
-        field, method.vocabulary.size, method.embedding_dim, method.name(), plain(method.settings), kept, None, field
-    )
+        field, method.vocabulary.size, method.embedding_dim, method.name(), plain(method.settings), kept,
+        unknown_row=None, column=field,
+    )  # fmt: skip
     left_out = {"predict": "a table has no model"}
     arrays = {f"{FIELDS}/{field}/{name}": array for name, array in fitted.arrays.items()}
     arrays |= {f"{IDS}/{field}/{name}": array for name, array in of_ids.items()}
@@ -153,7 +156,7 @@ def _export(asked: Request, fitted: _Fitted) -> writing.Export:
     }  # fmt: skip
     full = 4 * entry.size * entry.dim
     reference = checking.of_field(0, entry.size, lambda rows: form(rows, fitted.arrays), fitted.values)
-    said = _card(fitted, about)
+    said = _card(asked, fitted, str(about["fingerprint"]))
     return writing.Export(found, about, method.nbytes, full, reference, said)
 
 
@@ -166,42 +169,37 @@ def _digest(values: Values) -> str:
     return made.hexdigest()
 
 
-def _card(fitted: _Fitted, about: dict[str, Any]) -> card.Card:
-    method, run = fitted.method, about["run"]
+def _card(asked: Request, fitted: _Fitted, found: str) -> card.Card:
+    method, part = fitted.method, fitted.source.part
     size, width = fitted.source.shape
     full = 4 * size * width
-    name = f"{run['dataset']}, {run['part']}" if run["part"] else run["dataset"]
+    name = f"{asked.table.name}, {part}" if part else asked.table.name
     return card.Card(
         f"{method.name()} of {name}",
         "An embedding table, compressed after training",
         [
             f"Embeddings: {units.short_size(method.nbytes)}, {full / method.nbytes:.1f} times smaller than the "
             f"{units.short_size(full)} of {size:,} x {width} float32 numbers.",
-            f"Seed {run['seed']}. Fingerprint: `{about['fingerprint']}`.",
+            f"Seed {asked.seed}. Fingerprint: `{found}`.",
         ],
         repr([fitted.values[0]]),
         "the description",
         "What compression changed",
-        rows(about["reconstruction"]),
+        rows(fitted.quality),
     )
 
 
-def rows(lost: dict[str, Any]) -> list[tuple[str, str]]:
-    """Gives what was lost as a table for people: a name and a number in each row.
-
-    Args:
-        lost: the entry ``reconstruction`` of a manifest.
-    """
-    count = lost["neighbours"]
+def rows(lost: quality.Quality) -> list[tuple[str, str]]:
+    """Gives what was lost as a table for people: a name and a number in each row."""
     found = [
-        ("RMSE", lost["rmse"]),
-        ("error / norm of the table", lost["relative_error"]),
-        ("mean cosine of a row before and after", lost["cosine_mean"]),
-        ("cosine of the worst percent, at most", lost["cosine_p1"]),
-        (f"recall@{count}, inner product", lost["recall_inner_product"]),
-        (f"recall@{count}, cosine", lost["recall_cosine"]),
+        ("RMSE", lost.rmse),
+        ("error / norm of the table", lost.relative_error),
+        ("mean cosine of a row before and after", lost.cosine_mean),
+        ("cosine of the worst percent, at most", lost.cosine_p1),
+        (f"recall@{lost.neighbours}, inner product", lost.recall_inner_product),
+        (f"recall@{lost.neighbours}, cosine", lost.recall_cosine),
     ]
     made = [(name, f"{value:.6g}") for name, value in found if value is not None]
-    if lost["zero_rows"]:
-        made.append(("rows of zeros, without a cosine", f"{lost['zero_rows']:,}"))
+    if lost.zero_rows:
+        made.append(("rows of zeros, without a cosine", f"{lost.zero_rows:,}"))
     return made

@@ -115,7 +115,8 @@ def compare(
     for name, most in tolerances(wanted, forms).items():
         if not found[name] <= most:
             raise RunFailed(
-                f"{name}: the export differs from {against} by {found[name]:.3g}, more than {most:.3g}; nothing was kept"
+                f"{name}: the export differs from {against} by {found[name]:.3g}, more than {most:.3g}; nothing was "
+                "kept"
             )
     return found
 

@@ -21,6 +21,9 @@ from bench.serving.manifest import Dense, Entry, Head, Manifest
 from bench.serving.tables import head_of, stored
 from bench.trained import Trained
 
+Tree = dict[str, Any]
+"""The content of ``export.json``, or a part of it, as JSON has it."""
+
 
 @dataclass(frozen=True)
 class Content:
@@ -97,7 +100,7 @@ def checked(
     return Content(described, forms, wanted, arrays)
 
 
-def tree_of(described: Manifest) -> dict[str, Any]:
+def tree_of(described: Manifest) -> Tree:
     """Gives the entries of fields, numeric columns and model as JSON has them."""
     fields = {}
     for name, entry in described.fields.items():

@@ -11,14 +11,13 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bench import __version__
 from bench.errors import BenchError, RequestError
 from bench.exporting import card, checking
-from bench.exporting.content import Content, content, tree_of
+from bench.exporting.content import Content, Tree, content, tree_of
 from bench.records import files
 from bench.serving.layout import (
     ARRAYS,
@@ -65,14 +64,14 @@ class Export:
     """
 
     found: Content
-    about: Mapping[str, Any]
+    about: Tree
     promised: int | None
     full: int | None
     reference: Mapping[str, np.ndarray]
     card: card.Card
 
 
-def write(trained: Trained, folder: Path) -> dict[str, Any]:
+def write(trained: Trained, folder: Path) -> Tree:
     """Writes what a trained model serves, as ``put`` does. It is compared with the model.
 
     Raises:
@@ -89,7 +88,7 @@ def write(trained: Trained, folder: Path) -> dict[str, Any]:
     return put(Export(found, about, size, full, reference, card.of_run(trained)), folder)
 
 
-def put(export: Export, folder: Path) -> dict[str, Any]:
+def put(export: Export, folder: Path) -> Tree:
     """Writes an export, compares it with its reference in a fresh process, and puts it in place by a rename.
 
     Args:
@@ -124,7 +123,7 @@ def put(export: Export, folder: Path) -> dict[str, Any]:
     return tree
 
 
-def _tree(export: Export) -> dict[str, Any]:
+def _tree(export: Export) -> Tree:
     found = export.found
     return {
         "format_version": FORMAT_VERSION,
@@ -142,7 +141,7 @@ def _tree(export: Export) -> dict[str, Any]:
     }
 
 
-def write_arrays(path: Path, found: Content) -> dict[str, Any]:
+def write_arrays(path: Path, found: Content) -> Tree:
     """Writes the file of arrays, and gives its entry in the manifest."""
     places = placed(found.wanted)
     made, size = hashlib.sha256(), 0
@@ -168,14 +167,14 @@ def write_arrays(path: Path, found: Content) -> dict[str, Any]:
     return {"bytes": size, "sha256": made.hexdigest()}
 
 
-def _write_manifest(folder: Path, tree: dict[str, Any]) -> None:
+def _write_manifest(folder: Path, tree: Tree) -> None:
     tree["digest"] = digest(_as_read(tree))
     files.write_whole(folder / MANIFEST, json.dumps(tree, indent=2, ensure_ascii=False) + "\n")
 
 
-def _as_read(tree: Mapping[str, Any]) -> dict[str, Any]:
+def _as_read(tree: Tree) -> Tree:
     """Gives a manifest as it is read back from its JSON."""
-    read: dict[str, Any] = json.loads(json.dumps(tree, allow_nan=False))
+    read: Tree = json.loads(json.dumps(tree, allow_nan=False))
     return read
 
 

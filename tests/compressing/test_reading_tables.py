@@ -48,7 +48,10 @@ def test_a_float32_file_is_not_copied(tmp_path):
 
 
 def test_equal_tables_have_equal_digests(tmp_path):
-    same = [saved(tmp_path / "a.npy", TABLE), saved(tmp_path / "b.npy", np.asfortranarray(TABLE.astype(">f4")))]
+    same = [
+        saved(tmp_path / "a.npy", TABLE),
+        saved(tmp_path / "b.npy", np.asfortranarray(TABLE.astype(">f4"))),
+    ]
     assert read(same[0]).digest == read(same[1]).digest
     others = [TABLE + np.float32(1), TABLE.reshape(3, 8), TABLE.astype(np.float64)]
     digests = {read(saved(tmp_path / "c.npy", other)).digest for other in others}
@@ -110,7 +113,8 @@ def test_numbers_that_are_not_finite(wrong, tmp_path, monkeypatch):
     monkeypatch.setattr(reading, "BLOCK_BYTES", 24)
     table = TABLE.copy()
     table[5, 2] = table[7, 0] = wrong
-    assert f"t.npy: row 5, column 2 is {wrong}; give finite numbers" in refused(saved(tmp_path / "t.npy", table))
+    path = saved(tmp_path / "t.npy", table)
+    assert f"t.npy: row 5, column 2 is {wrong}; give finite numbers" in refused(path)
     save_file({"emb": table}, tmp_path / "t.safetensors")
     assert "t.safetensors: emb: row 5, column 2" in refused(tmp_path / "t.safetensors")
 
@@ -176,7 +180,8 @@ def test_layers_of_a_keras_model(tmp_path):
     two = [keras.layers.Embedding(n, 3, name=f"e{n}", dtype="bfloat16")(given) for n in (4, 6)]
     keras.Model(given, two).save(path)
     assert "has 2 tables; choose one by layer=NAME (e4, e6)" in refused(path)
-    assert reading.source(path, layer="e6").dtype == "bfloat16" and read(path, layer="e6").rows.shape == (6, 3)
+    assert reading.source(path, layer="e6").dtype == "bfloat16"
+    assert read(path, layer="e6").rows.shape == (6, 3)
     code = keras.Sequential([keras.Input((1,)), keras.layers.Lambda(lambda x: x)])
     code.save(path)
     assert "cannot be loaded as a Keras model" in refused(path)

@@ -11,7 +11,6 @@ import numpy as np
 from bench.embeddings.base import Vocabulary
 from bench.embeddings.families.trained import OfFull
 from bench.embeddings.served.lowrank import Factors, FactorsSettings, chosen_rank
-from bench.errors import RequestError
 
 BLOCK = 1 << 16
 """Number of rows that are worked on in float64 at once, which bounds the memory."""
@@ -72,17 +71,9 @@ class SVD(OfFull[SVDSettings]):
         return Factors(self.vocabulary, self.embedding_dim, FactorsSettings(self.rank))
 
     def serve(self, arrays: Mapping[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Projects the table on the first eigenvectors of its Gram matrix, which has only d x d numbers.
-
-        Raises:
-            RequestError: the weights are to be training frequencies, and these are not known.
-        """
+        """Projects the table on the first eigenvectors of its Gram matrix, which has only d x d numbers."""
         table, d = arrays["table"], self.embedding_dim
         counts = self.vocabulary.counts if self.settings.row_weights == "counts" else None
-        if counts is None and self.settings.row_weights == "counts":
-            raise RequestError(
-                f"row_weights=counts: training frequencies of {self.vocabulary.name} are not known; give row_weights=none"
-            )
         blocks = [slice(begin, begin + BLOCK) for begin in range(0, len(table), BLOCK)]
         gram = np.zeros((d, d))
         for block in blocks:
