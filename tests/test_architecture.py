@@ -31,6 +31,7 @@ ORDER = (
     "tracking",
     "experiment",
     "exporting",
+    "compressing",
     "tradeoff",
     "reporting",
     "sweeps",
@@ -39,7 +40,7 @@ ORDER = (
 )
 """Packages and modules of ``bench``: each imports only what stands before it."""
 
-DOORS = ("export", "init", "prepared", "report", "results", "run", "serve", "track")
+DOORS = ("compress", "export", "init", "prepared", "report", "results", "run", "serve", "track")
 """Modules for ``python -m``: they may import everything, and nothing imports them."""
 
 PRIVATE = {"hydra": "_internal", "keras": "src", "mlflow": "store", "submitit": "core", "ray": "_private"}

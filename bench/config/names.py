@@ -95,22 +95,23 @@ def _of_method(name: str, value: Value, slot: str, choices: Choices) -> str:
         )
     last = name.rpartition(".")[2]
     own = sorted(method_defaults(method))
-    owners = _methods_with(last)
+    owners = methods_with(last)
     hint = f"; {SLOT}{slot}={' or '.join(owners)} has it" if owners else nearest(last, own)
     return f"{name}={shown(value)}: the method {method} has no such setting{hint} (it has: {', '.join(own)})"
 
 
 def belongs_to_methods(name: str) -> bool:
     """Returns True if a setting is one of a method, or chooses the method of a field."""
-    return name.startswith((SLOT, "embeddings.")) or bool(_methods_with(name))
+    return name.startswith((SLOT, "embeddings.")) or bool(methods_with(name))
 
 
 def _strategies_with(name: str) -> list[str]:
-    methods = set(_methods_with(name))
+    methods = set(methods_with(name))
     return [strategy for strategy in options("strategy") if methods & set(methods_of(strategy))]
 
 
-def _methods_with(setting: str) -> list[str]:
+def methods_with(setting: str) -> list[str]:
+    """Names the methods that have a setting of this name."""
     files = {method: CONF / "embedding" / f"{method}.yaml" for method in options("embedding")}
     return [method for method, file in files.items() if setting in (name for name, _, _ in settings(file))]
 

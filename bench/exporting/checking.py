@@ -1,4 +1,4 @@
-"""Compares a folder that was just written with the Keras model, in a fresh process."""
+"""Compares a folder that was just written with what it was made from, in a fresh process."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.config.files import ROOT
+from bench.data.interactions import Values
 from bench.embeddings.base import Kind, Method
 from bench.errors import RunFailed
 from bench.models.inputs import DENSE
@@ -37,20 +38,38 @@ def reference(trained: Trained) -> dict[str, np.ndarray]:
 
     found: dict[str, np.ndarray] = {}
     for number, (name, layer) in enumerate(trained.embeddings.items()):
+
+        def vectors(rows: np.ndarray, layer: Any = layer) -> np.ndarray:
+            return np.asarray(ops.convert_to_numpy(layer(rows)))
+
         field = trained.data.fields[name]
-        rows = np.unique(np.linspace(0, field.size - 1, IDS).astype(np.int32))
-        found[f"rows/{number}"] = rows
-        found[f"vectors/{number}"] = ops.convert_to_numpy(layer(rows)).astype(np.float32)
-        if field.values is not None:
-            known = rows[(rows >= field.values.first) & (rows < field.values.first + len(field.values))]
-            ids = json.dumps([field.values[row] for row in known.tolist()]).encode()
-            found |= {f"known/{number}": known, f"ids/{number}": np.frombuffer(ids, np.uint8)}
+        found |= of_field(number, field.size, vectors, field.values)
     part = trained.inputs(trained.data.evaluation.first(ROWS))
     count = len(next(iter(part.values())))
     found[PREDICTIONS] = np.asarray(trained.model.predict(part, batch_size=ROWS, verbose=0)).reshape(-1)
     found["dense"] = part.get(DENSE, np.zeros((count, 0), np.float32))
     for number, name in enumerate(trained.embeddings):
         found[f"row/{number}"] = part[name]
+    return found
+
+
+def of_field(
+    number: int, size: int, vectors: Callable[[np.ndarray], np.ndarray], values: Values | None
+) -> dict[str, np.ndarray]:
+    """Gives what an export has to give for up to ``IDS`` rows of a field, the first and the last among them.
+
+    Args:
+        number: the field's place in the export.
+        size: number of rows of the field.
+        vectors: makes the vectors of row numbers, float (n, embedding_dim) from int32 (n,).
+        values: the ids by number; None if they are not known.
+    """
+    rows = np.unique(np.linspace(0, size - 1, IDS).astype(np.int32))
+    found = {f"rows/{number}": rows, f"vectors/{number}": vectors(rows).astype(np.float32)}
+    if values is not None:
+        known = rows[(rows >= values.first) & (rows < values.first + len(values))]
+        ids = json.dumps([values[row] for row in known.tolist()]).encode()
+        found |= {f"known/{number}": known, f"ids/{number}": np.frombuffer(ids, np.uint8)}
     return found
 
 
@@ -66,14 +85,19 @@ def tolerances(wanted: Mapping[str, np.ndarray], forms: Mapping[str, Method[Any]
 
 
 def compare(
-    folder: Path, trained: Trained, forms: Mapping[str, Method[Any]], formats: Sequence[str] = ()
+    folder: Path,
+    wanted: Mapping[str, np.ndarray],
+    forms: Mapping[str, Method[Any]],
+    against: str,
+    formats: Sequence[str] = (),
 ) -> dict[str, dict[str, float]]:
-    """Loads a folder, and each further format in it, in a fresh process, and compares it with the Keras model.
+    """Loads a folder, and each further format in it, in a fresh process, and compares it with what it has to give.
 
     Args:
         folder: the export.
-        trained: the trained model.
+        wanted: see ``bench.serving.compare``.
         forms: the description that serves, by field.
+        against: what ``wanted`` was computed by, for messages.
         formats: the further formats.
 
     Returns:
@@ -83,7 +107,6 @@ def compare(
     Raises:
         RunFailed: a difference is beyond its tolerance, or the folder cannot be loaded.
     """
-    wanted = reference(trained)
     allowed = tolerances(wanted, forms)
     found = {}
     with tempfile.TemporaryDirectory() as place:
@@ -91,22 +114,24 @@ def compare(
         with path.open("wb") as file:
             np.savez(file, **wanted)  # type: ignore[arg-type]
         both = (str(folder.absolute()), str(path))
-        found[""] = _judged("", _ask("bench.serving.compare", *both), allowed)
+        found[""] = _judged("", _ask("bench.serving.compare", *both), allowed, against)
         for name in formats:
             said = _ask("bench.exporting.formats.compare", *both, name)
-            found[name] = _judged(f"formats={name}: ", said, allowed)
+            found[name] = _judged(f"formats={name}: ", said, allowed, against)
     return found
 
 
-def _judged(where: str, said: Mapping[str, Any], allowed: Mapping[str, float]) -> dict[str, float]:
+def _judged(
+    where: str, said: Mapping[str, Any], allowed: Mapping[str, float], against: str
+) -> dict[str, float]:
     if "error" in said:
         raise RunFailed(f"{where}the export cannot be used ({said['error']}); nothing was kept")
     found: dict[str, float] = {name: float(value) for name, value in said["differences"].items()}
     for name, apart in found.items():
         if not apart <= allowed[name]:
             raise RunFailed(
-                f"{where}{name}: the export differs from Keras by {apart:.3g}, more than {allowed[name]:.3g}; nothing "
-                "was kept"
+                f"{where}{name}: the export differs from {against} by {apart:.3g}, more than {allowed[name]:.3g}; "
+                "nothing was kept"
             )
     return found
 

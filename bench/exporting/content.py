@@ -21,6 +21,9 @@ from bench.serving.manifest import Dense, Entry, Head, Manifest
 from bench.serving.tables import head_of, stored
 from bench.trained import Trained
 
+Tree = dict[str, Any]
+"""The content of ``export.json``, or a part of it, as JSON has it."""
+
 
 @dataclass(frozen=True)
 class Content:
@@ -63,17 +66,31 @@ def content(trained: Trained) -> Content:
         arrays |= {f"{IDS}/{name}/{key}": value for key, value in of_ids.items()}
     head, left_out = _head(trained)
     described = Manifest(fields, _dense(settings, trained.data.dense_dim), head, {}, left_out, {})
-    forms = {name: layer.form for name, layer in trained.embeddings.items()}
     of_head = head_of(described)
-    shapes = of_head.shapes() if of_head else {}
     variables = {variable.path: variable for variable in trained.model.variables}
-    for path in shapes:
+    for path in of_head.shapes() if of_head else ():
         if path not in variables:
             raise RunFailed(
                 f"model={described.head.name if described.head else None}: no variable {path} to export"
             )
         arrays[f"{HEAD}/{path}"] = np.asarray(variables[path].numpy(), order="C")
-    wanted = stored(described, forms, of_head)
+    return checked(described, {name: layer.form for name, layer in trained.embeddings.items()}, arrays)
+
+
+def checked(
+    described: Manifest, forms: Mapping[str, Method[Any]], arrays: Mapping[str, np.ndarray]
+) -> Content:
+    """Puts a content together.
+
+    Args:
+        described: the manifest without files.
+        forms: the description that serves, by field.
+        arrays: the arrays by name.
+
+    Raises:
+        RunFailed: an array is not as its method describes it.
+    """
+    wanted = stored(described, forms, head_of(described))
     for array in wanted:
         found = arrays[array.name]
         if (found.shape, found.dtype) != (array.shape, np.dtype(array.dtype)):
@@ -83,7 +100,7 @@ def content(trained: Trained) -> Content:
     return Content(described, forms, wanted, arrays)
 
 
-def tree_of(described: Manifest) -> dict[str, Any]:
+def tree_of(described: Manifest) -> Tree:
     """Gives the entries of fields, numeric columns and model as JSON has them."""
     fields = {}
     for name, entry in described.fields.items():

@@ -11,6 +11,7 @@ from bench import data
 from bench.config.paths import absolute
 from bench.errors import RequestError
 from bench.exporting import formats, writing
+from bench.exporting.content import Tree
 from bench.records import finding
 from bench.records.finding import Found
 
@@ -40,7 +41,7 @@ class Request:
     formats: tuple[str, ...] = ()
 
 
-def export(asked: Request) -> dict[str, Any]:
+def export(asked: Request) -> Tree:
     """Exports a run and gives the manifest. TensorFlow is imported once the request is known to be good.
 
     Raises:

@@ -8,9 +8,10 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
 
 import numpy as np
 
@@ -18,7 +19,8 @@ from bench import __version__
 from bench.errors import BenchError, RequestError
 from bench.exporting import card, checking
 from bench.exporting import formats as of_formats
-from bench.exporting.content import Content, content, tree_of
+from bench.exporting.content import Content, Tree, content, tree_of
+from bench.exporting.formats.base import Written
 from bench.records import files
 from bench.serving.layout import (
     ARRAYS,
@@ -34,6 +36,9 @@ from bench.serving.layout import (
 )
 from bench.serving.tables import load
 from bench.trained import Trained
+
+Writer = Callable[[Path], Written]
+"""Writes the files of a format into a folder."""
 
 BLOCK = 1 << 24
 """Number of bytes that are written at once."""
@@ -51,16 +56,34 @@ def check_target(folder: Path) -> None:
         raise RequestError(f"output_dir={folder}: is not empty; give a folder that is empty or not there yet")
 
 
-def write(trained: Trained, folder: Path, formats: Sequence[str] = ()) -> dict[str, Any]:
-    """Writes what a trained model serves, compares it with the model, and puts it in place by a rename.
+@dataclass(frozen=True)
+class Export:
+    """What is to be written.
+
+    Attributes:
+        found: fields, ids, model and arrays.
+        about: the manifest's entries that say where they come from: ``fingerprint``, ``run`` and others.
+        promised: bytes that serving was to take.
+        full: bytes of the same uncompressed, in float32.
+        reference: what the folder has to give when it is loaded; see ``bench.serving.compare``.
+        card: what the model card says beside the manifest.
+    """
+
+    found: Content
+    about: Tree
+    promised: int | None
+    full: int | None
+    reference: Mapping[str, np.ndarray]
+    card: card.Card
+
+
+def write(trained: Trained, folder: Path, formats: Sequence[str] = ()) -> Tree:
+    """Writes what a trained model serves, as ``put`` does. It is compared with the model.
 
     Args:
         trained: the trained model.
         folder: the folder to make. It may be there if it is empty.
         formats: the further formats to write, by the names of ``bench.exporting.formats``.
-
-    Returns:
-        The manifest as written.
 
     Raises:
         RequestError: the folder is not empty.
@@ -68,18 +91,49 @@ def write(trained: Trained, folder: Path, formats: Sequence[str] = ()) -> dict[s
         BenchError: the folder cannot be written. Nothing is left.
     """
     check_target(folder)
-    found = content(trained)
+    found, result = content(trained), trained.result
+    run = {name: getattr(result, name) for name in ("dataset", "task", "strategy", "seed")}
+    about = {"fingerprint": str(result.fingerprint), "run": run}
+    size, full = result.embedding_bytes, result.full_embedding_bytes
+    export = Export(found, about, size, full, checking.reference(trained), card.of_run(trained))
+
+    def writer(name: str) -> Writer:
+        return lambda place: of_formats.module(name).write(place, trained, found)
+
+    return put(export, folder, {name: writer(name) for name in formats})
+
+
+def put(export: Export, folder: Path, formats: Mapping[str, Writer] = MappingProxyType({})) -> Tree:
+    """Writes an export, compares it with its reference in a fresh process, and puts it in place by a rename.
+
+    Args:
+        export: what is to be written.
+        folder: the folder to make. It may be there if it is empty.
+        formats: what writes each further format.
+
+    Returns:
+        The manifest as written.
+
+    Raises:
+        RequestError: the folder is not empty.
+        RunFailed: the folder does not give what it has to. Nothing is left.
+        BenchError: the folder cannot be written. Nothing is left.
+    """
+    check_target(folder)
+    found = export.found
     with _said_in_a_line(folder), _aside(folder) as made:
-        tree = _tree(trained, found)
+        tree = _tree(export)
         tree["files"] = {ARRAYS: write_arrays(made / ARRAYS, found)}
-        for name in formats:
-            _write_format(name, made, trained, found, tree)
+        for name, write_format in formats.items():
+            _enter_format(name, made, write_format(made), tree)
         _write_manifest(made, tree)
-        promises = checking.compare(made, trained, found.forms, [*tree["formats"]])
+        promises = checking.compare(
+            made, export.reference, found.forms, export.card.against, [*tree["formats"]]
+        )
         tree["promise"] = promises.pop("")
         for name, promise in promises.items():
             tree["formats"][name]["promise"] = promise
-        text = card.text(trained, tree)
+        text = card.text(export.card, tree)
         (made / CARD).write_text(text, encoding="utf-8")
         tree["files"][CARD] = {
             "bytes": len(text.encode()),
@@ -92,22 +146,16 @@ def write(trained: Trained, folder: Path, formats: Sequence[str] = ()) -> dict[s
     return tree
 
 
-def _tree(trained: Trained, found: Content) -> dict[str, Any]:
-    result = trained.result
+def _tree(export: Export) -> Tree:
+    found = export.found
     return {
         "format_version": FORMAT_VERSION,
         "bench_version": __version__,
-        "fingerprint": str(result.fingerprint),
-        "run": {
-            "dataset": result.dataset,
-            "task": result.task,
-            "strategy": result.strategy,
-            "seed": result.seed,
-        },
+        **export.about,
         **tree_of(found.described),
         "bytes": {
-            "promised": result.embedding_bytes,
-            "full": result.full_embedding_bytes,
+            "promised": export.promised,
+            "full": export.full,
             "served": found.nbytes(FIELDS),
             "ids": found.nbytes(IDS),
             "head": found.nbytes(HEAD),
@@ -116,7 +164,7 @@ def _tree(trained: Trained, found: Content) -> dict[str, Any]:
     }
 
 
-def write_arrays(path: Path, found: Content) -> dict[str, Any]:
+def write_arrays(path: Path, found: Content) -> Tree:
     """Writes the file of arrays, and gives its entry in the manifest."""
     places = placed(found.wanted)
     made, size = hashlib.sha256(), 0
@@ -142,9 +190,8 @@ def write_arrays(path: Path, found: Content) -> dict[str, Any]:
     return {"bytes": size, "sha256": made.hexdigest()}
 
 
-def _write_format(name: str, folder: Path, trained: Trained, found: Content, tree: dict[str, Any]) -> None:
-    """Writes a further format, and enters its files and what it leaves out into the manifest."""
-    written = of_formats.module(name).write(folder, trained, found)
+def _enter_format(name: str, folder: Path, written: Written, tree: Tree) -> None:
+    """Enters the files of a further format, and what it leaves out, into the manifest."""
     tree["left_out"] |= {f"{name}.{what}".removesuffix("."): why for what, why in written.left_out.items()}
     if not written.files:
         return
@@ -154,7 +201,7 @@ def _write_format(name: str, folder: Path, trained: Trained, found: Content, tre
     tree["formats"][name] = {"files": [*entries], "bytes": total, "promise": {}}
 
 
-def _entry(path: Path) -> dict[str, Any]:
+def _entry(path: Path) -> Tree:
     """Sends a file to the disk, and gives its entry in the manifest."""
     made = hashlib.sha256()
     with path.open("rb") as file:
@@ -164,14 +211,14 @@ def _entry(path: Path) -> dict[str, Any]:
         return {"bytes": file.tell(), "sha256": made.hexdigest()}
 
 
-def _write_manifest(folder: Path, tree: dict[str, Any]) -> None:
+def _write_manifest(folder: Path, tree: Tree) -> None:
     tree["digest"] = digest(_as_read(tree))
     files.write_whole(folder / MANIFEST, json.dumps(tree, indent=2, ensure_ascii=False) + "\n")
 
 
-def _as_read(tree: Mapping[str, Any]) -> dict[str, Any]:
+def _as_read(tree: Tree) -> Tree:
     """Gives a manifest as it is read back from its JSON."""
-    read: dict[str, Any] = json.loads(json.dumps(tree, allow_nan=False))
+    read: Tree = json.loads(json.dumps(tree, allow_nan=False))
     return read
 
 

@@ -44,6 +44,8 @@ DECIDES_NOTHING = (
     "__init__",
     "api",
     "cli",
+    "compress",
+    "compressing",  # writes what becomes of a table
     "compiled",  # keeps programs; equal programs give equal numbers
     "config",  # what it chooses is in the settings
     "errors",

@@ -57,7 +57,7 @@ def opened(folder: Path, name: str) -> IO[bytes]:
         number = os.open(path, flags)
     except FileNotFoundError:
         raise ServingError(
-            f"{path}: not found; give a folder that python -m bench.export has written"
+            f"{path}: not found; give a folder that python -m bench.export or bench.compress has written"
         ) from None
     except (OSError, ValueError) as error:
         raise ServingError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None

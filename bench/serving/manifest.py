@@ -7,17 +7,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from bench.config.typed import build, sizes
 from bench.embeddings.base import MAX_IDS, Method, Vocabulary
 from bench.embeddings.registry import find
 from bench.errors import BenchError
-from bench.serving import files
+from bench.serving import checked, files
+from bench.serving.checked import Tree
 from bench.serving.errors import ServingError
 from bench.serving.layout import FIELDS, FORMAT_VERSION, IDS, MANIFEST, Stored, digest
-
-T = TypeVar("T")
 
 LONGEST_KEY = 64
 """Most bytes of an id that is stored at a fixed width."""
@@ -39,7 +38,11 @@ _SUM = re.compile(r"[0-9a-f]{64}")
 _TRANSFORM = re.compile(r"none|ln2_bucket|hour_parts|hash:[1-9]\d{0,8}")
 _TOP = {
     "format_version", "bench_version", "fingerprint", "run", "fields", "model", "dense", "bytes", "promise", "files",
-    "formats", "left_out", "digest",
+    "formats", "left_out", "digest", "reconstruction",
+}  # fmt: skip
+_RECONSTRUCTION = {
+    "rmse", "relative_error", "cosine_mean", "cosine_p1", "zero_rows", "queries", "neighbours", "recall_inner_product",
+    "recall_cosine",
 }  # fmt: skip
 
 
@@ -102,7 +105,7 @@ class Entry:
     size: int
     dim: int
     method: str
-    settings: Mapping[str, Any]
+    settings: Tree
     ids: Ids
     unknown_row: int | None
     column: str
@@ -166,7 +169,7 @@ class Head:
     """
 
     name: str
-    settings: Mapping[str, Any]
+    settings: Tree
     label_range: tuple[float, float] | None
 
 
@@ -212,7 +215,7 @@ class Manifest:
     head: Head | None
     files: Mapping[str, File]
     left_out: Mapping[str, str]
-    tree: Mapping[str, Any]
+    tree: Tree
     formats: Mapping[str, Format] = field(default_factory=dict)
 
 
@@ -229,7 +232,7 @@ def read(folder: Path) -> Manifest:
             f"{folder / MANIFEST}: format version {str(version)[:40]}; this version of bench.serving reads "
             f"{FORMAT_VERSION}: install the version that wrote it, or export again"
         )
-    if _text(tree, "digest") != _digest(tree):
+    if checked.text(tree, "digest") != _digest(tree):
         raise ServingError(f"{folder / MANIFEST}: altered since it was written; export again")
     if unknown := tree.keys() - _TOP:
         raise ServingError(f"export.json: {min(unknown)[:80]!r} is no key of format version {FORMAT_VERSION}")
@@ -241,62 +244,75 @@ def read(folder: Path) -> Manifest:
         raise ServingError(f"export.json: {' '.join(str(error).split())[:300]}") from None
 
 
-def _digest(tree: Mapping[str, Any]) -> str:
+def _digest(tree: Tree) -> str:
     try:
         return digest(tree)
     except (ValueError, RecursionError):
         return ""
 
 
-def _manifest(tree: Mapping[str, Any]) -> Manifest:
-    fields = {name: _entry(name, own) for name, own in _mapping(tree, "fields").items()}
+def _manifest(tree: Tree) -> Manifest:
+    fields = {name: _entry(name, own) for name, own in checked.mapping(tree, "fields").items()}
     if not 1 <= len(fields) <= MOST_FIELDS:
         raise ServingError(f"export.json: {len(fields)} fields")
-    dense = [_dense(own) for own in _list(tree, "dense")]
+    dense = [_dense(own) for own in checked.items(tree, "dense")]
     model = tree.get("model")
-    listed = {name: _file(name, own) for name, own in _mapping(tree, "files").items()}
+    listed = {name: _file(name, own) for name, own in checked.mapping(tree, "files").items()}
+    if "reconstruction" in tree:
+        _check_reconstruction(checked.mapping(tree, "reconstruction"))
     return Manifest(
         fields,
         tuple(dense),
-        None if model is None else _head(_of(model, dict, "model")),
+        None if model is None else _head(checked.of(model, dict, "model")),
         listed,
-        {name: str(reason) for name, reason in _mapping(tree, "left_out").items()},
+        {name: str(reason) for name, reason in checked.mapping(tree, "left_out").items()},
         tree,
-        {name: _format(name, own, listed) for name, own in _mapping(tree, "formats").items()},
+        {name: _format(name, own, listed) for name, own in checked.mapping(tree, "formats").items()},
     )
+
+
+def _check_reconstruction(own: Tree) -> None:
+    """Refuses what ``bench.compress`` does not write of the errors of a table. Serving does not use it."""
+    checked.only(own, _RECONSTRUCTION, "reconstruction")
+    for name, value in own.items():
+        if value is not None and type(value) not in (int, float):
+            raise ServingError(f"export.json: reconstruction: {name} is no number")
 
 
 def _entry(name: str, tree: Any) -> Entry:
     where = f"fields.{name[:80]!r}"
     if not _NAME.fullmatch(name):
         raise ServingError(f"export.json: {where}: no name of a field")
-    own = _of(tree, dict, where)
+    own = checked.of(tree, dict, where)
     known = {"size", "dim", "method", "settings", "ids", "unknown_row", "column", "part", "transform",
              "keeps_missing", "from_text"}  # fmt: skip
-    _only(own, known, where)
-    size = _whole(own, "size", 1, MAX_IDS, where)
-    unknown_row = None if own.get("unknown_row") is None else _whole(own, "unknown_row", 0, size - 1, where)
-    transform, part = _text(own, "transform", where), _text(own, "part", where)
+    checked.only(own, known, where)
+    size = checked.whole(own, "size", 1, MAX_IDS, where)
+    unknown_row = (
+        None if own.get("unknown_row") is None else checked.whole(own, "unknown_row", 0, size - 1, where)
+    )
+    transform, part = checked.text(own, "transform", where), checked.text(own, "part", where)
     if not _TRANSFORM.fullmatch(transform) or part not in ("", "_weekday", "_weekend"):
         raise ServingError(f"export.json: {where}: {transform[:40]!r} is no transform of this version")
-    settings = _mapping(own, "settings", where)
+    settings = checked.mapping(own, "settings", where)
     _bounded(settings, where)
     return Entry(
-        name, size, _whole(own, "dim", 1, MOST_DIM, where), _text(own, "method", where), settings,
-        _ids(_mapping(own, "ids", where), size, where), unknown_row, _text(own, "column", where), part, transform,
-        _flag(own, "keeps_missing", where), _flag(own, "from_text", where),
+        name, size, checked.whole(own, "dim", 1, MOST_DIM, where), checked.text(own, "method", where), settings,
+        _ids(checked.mapping(own, "ids", where), size, where), unknown_row,
+        checked.text(own, "column", where), part, transform,
+        checked.flag(own, "keeps_missing", where), checked.flag(own, "from_text", where),
     )  # fmt: skip
 
 
-def _ids(own: Mapping[str, Any], size: int, where: str) -> Ids:
-    _only(own, set(Ids.__annotations__), where)
-    kind = _text(own, "kind", where)
+def _ids(own: Tree, size: int, where: str) -> Ids:
+    checked.only(own, set(Ids.__annotations__), where)
+    kind = checked.text(own, "kind", where)
     if kind not in KINDS:
         raise ServingError(f"export.json: {where}: {kind[:40]!r} is no kind of ids")
     found = Ids(
-        kind, _whole(own, "count", 0, size, where), _whole(own, "first", -(2**63), 2**63 - 1, where),
-        _whole(own, "row", 0, size, where), _flag(own, "mapped", where), _whole(own, "width", 0, LONGEST_KEY, where),
-        _whole(own, "nbytes", 0, MOST_NUMBER, where),
+        kind, checked.whole(own, "count", 0, size, where), checked.whole(own, "first", -(2**63), 2**63 - 1, where),
+        checked.whole(own, "row", 0, size, where), checked.flag(own, "mapped", where),
+        checked.whole(own, "width", 0, LONGEST_KEY, where), checked.whole(own, "nbytes", 0, MOST_NUMBER, where),
     )  # fmt: skip
     wrong = (
         (kind == "none" and found.count)
@@ -311,28 +327,28 @@ def _ids(own: Mapping[str, Any], size: int, where: str) -> Ids:
 
 
 def _dense(tree: Any) -> Dense:
-    own = _of(tree, dict, "dense")
-    _only(own, set(Dense.__annotations__), "dense")
-    return Dense(_text(own, "column"), _flag(own, "is_log"), _flag(own, "keeps_missing"))
+    own = checked.of(tree, dict, "dense")
+    checked.only(own, set(Dense.__annotations__), "dense")
+    return Dense(checked.text(own, "column"), checked.flag(own, "is_log"), checked.flag(own, "keeps_missing"))
 
 
-def _head(own: Mapping[str, Any]) -> Head:
-    _only(own, set(Head.__annotations__), "model")
-    settings = _mapping(own, "settings", "model")
+def _head(own: Tree) -> Head:
+    checked.only(own, set(Head.__annotations__), "model")
+    settings = checked.mapping(own, "settings", "model")
     _bounded(settings, "model")
     scale = own.get("label_range")
     if scale is None:
-        return Head(_text(own, "name", "model"), settings, None)
-    ends = [float(end) for end in _of(scale, list, "model.label_range") if type(end) in (int, float)]
+        return Head(checked.text(own, "name", "model"), settings, None)
+    ends = [float(end) for end in checked.of(scale, list, "model.label_range") if type(end) in (int, float)]
     if len(scale) != 2 or len(ends) != 2:
         raise ServingError("export.json: model.label_range: give two numbers")
-    return Head(_text(own, "name", "model"), settings, (ends[0], ends[1]))
+    return Head(checked.text(own, "name", "model"), settings, (ends[0], ends[1]))
 
 
 def _file(name: str, tree: Any) -> File:
     files.check_name(name)
-    own = _of(tree, dict, f"files.{name}")
-    found = File(_whole(own, "bytes", 0, MOST_NUMBER, "files"), _text(own, "sha256", "files"))
+    own = checked.of(tree, dict, f"files.{name}")
+    found = File(checked.whole(own, "bytes", 0, MOST_NUMBER, "files"), checked.text(own, "sha256", "files"))
     if not _SUM.fullmatch(found.sha256):
         raise ServingError(f"export.json: files.{name}: no SHA-256")
     return found
@@ -342,63 +358,21 @@ def _format(name: str, tree: Any, listed: Mapping[str, File]) -> Format:
     where = f"formats.{name[:80]!r}"
     if name not in FORMATS:
         raise ServingError(f"export.json: {where}: no format of this version")
-    own = _of(tree, dict, where)
-    _only(own, {"files", "bytes", "promise"}, where)
-    names = [_of(one, str, f"{where}: files") for one in _list(own, "files", where)]
+    own = checked.of(tree, dict, where)
+    checked.only(own, {"files", "bytes", "promise"}, where)
+    names = [checked.of(one, str, f"{where}: files") for one in checked.items(own, "files", where)]
     if unknown := set(names) - listed.keys():
         raise ServingError(f"export.json: {where}: {min(unknown)[:80]!r} is not among the files")
     nbytes = sum(listed[one].nbytes for one in names)
-    if len(set(names)) != len(names) or _whole(own, "bytes", 0, MOST_NUMBER, where) != nbytes:
+    if len(set(names)) != len(names) or checked.whole(own, "bytes", 0, MOST_NUMBER, where) != nbytes:
         raise ServingError(f"export.json: {where}: bytes are not those of its files")
-    promise = _mapping(own, "promise", where)
+    promise = checked.mapping(own, "promise", where)
     if any(type(value) not in (int, float) or value < 0 for value in promise.values()):
         raise ServingError(f"export.json: {where}: a promise that is no number")
     return Format(tuple(names), nbytes, promise)
 
 
-def _of(value: Any, kind: type[T], where: str) -> T:
-    if type(value) is not kind:
-        raise ServingError(f"export.json: {where}: {str(value)[:40]!r} is no {kind.__name__}")
-    return value
-
-
-def _get(tree: Mapping[str, Any], key: str, kind: type[T], where: str = "top") -> T:
-    if key not in tree:
-        raise ServingError(f"export.json: {where}: {key} is missing")
-    return _of(tree[key], kind, f"{where}: {key}")
-
-
-def _text(tree: Mapping[str, Any], key: str, where: str = "top") -> str:
-    return _get(tree, key, str, where)
-
-
-def _flag(tree: Mapping[str, Any], key: str, where: str = "top") -> bool:
-    return _get(tree, key, bool, where)
-
-
-def _mapping(tree: Mapping[str, Any], key: str, where: str = "top") -> dict[str, Any]:
-    return _get(tree, key, dict, where)
-
-
-def _list(tree: Mapping[str, Any], key: str, where: str = "top") -> list[Any]:
-    return _get(tree, key, list, where)
-
-
-def _whole(tree: Mapping[str, Any], key: str, low: int, high: int, where: str) -> int:
-    value = _get(tree, key, int, where)
-    if not low <= value <= high:
-        raise ServingError(f"export.json: {where}: {key} is not from {low} to {high}")
-    return value
-
-
-def _only(tree: Mapping[str, Any], known: set[str], where: str) -> None:
-    if unknown := tree.keys() - known:
-        raise ServingError(
-            f"export.json: {where}: {min(unknown)[:80]!r} is no key of format version {FORMAT_VERSION}"
-        )
-
-
-def _bounded(settings: Mapping[str, Any], where: str) -> None:
+def _bounded(settings: Tree, where: str) -> None:
     """Refuses settings that could only serve to make work before the arrays are compared with them."""
     text = json.dumps(settings)
     if len(text) > MOST_LETTERS:

@@ -95,7 +95,7 @@ class DeepLight(Pruned[DeepLightSettings]):
             RunFailed: a weight is NaN or infinite.
         """
         table, count = arrays["table"].reshape(-1), self.kept_at(progress.share)
-        kept = largest_entries(np.abs(table), count, self.vocabulary.name)
+        kept = largest_entries(table, count, self.vocabulary.name, np.abs)
         pruned = np.zeros_like(table)
         pruned[kept] = table[kept]
         smallest = np.abs(table[kept]).min(keepdims=True)
@@ -104,4 +104,4 @@ class DeepLight(Pruned[DeepLightSettings]):
     def serve(self, arrays: Mapping[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Keeps the weights with the largest magnitudes. After the end of training, all others are zero."""
         table = arrays["table"]
-        return self.served().stored(table, largest_entries(np.abs(table), self.nnz, self.vocabulary.name))
+        return self.served().stored(table, largest_entries(table, self.nnz, self.vocabulary.name, np.abs))

@@ -47,8 +47,10 @@ class Float16(OneSize[Float16Settings], OfFull[Float16Settings]):
 
     def serve(self, arrays: Mapping[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Rounds to half precision. Numbers beyond its range become 65,504 or -65,504."""
-        largest = float(np.finfo(np.float16).max)
-        return {"halves": np.clip(arrays["table"], -largest, largest).astype(np.float16)}
+        largest = np.finfo(np.float16).max
+        with np.errstate(over="ignore"):
+            halves = arrays["table"].astype(np.float16)
+        return {"halves": np.clip(halves, -largest, largest, out=halves)}
 
 
 class HalfTable(OneSize[Float16Settings]):

@@ -19,7 +19,6 @@ from bench.embeddings.served.codes import (
     even_parts,
     highest,
     ladder,
-    split,
 )
 
 USUAL_PARTS = 8
@@ -84,9 +83,14 @@ class PQ(OfFull[PQSettings]):
         """Clusters each part of the trained vectors."""
         form = self.served()
         parts, codes, width = form.shape
-        vectors = split(arrays["table"], parts, width, np)
-        found = [kmeans(np.ascontiguousarray(vectors[:, i]), codes, rng) for i in range(parts)]
-        return form.packed(np.stack([c for _, c in found], axis=1), np.stack([c for c, _ in found]))
+        table, numbers = arrays["table"], np.empty((self.vocabulary.size, parts), np.uint8)
+        codebooks = np.empty((parts, codes, width), np.float32)
+        for i in range(parts):  # one part at a time is copied; zeros fill the last
+            own = table[:, i * width : (i + 1) * width]
+            points = np.zeros((len(table), width), np.float32)
+            points[:, : own.shape[1]] = own
+            codebooks[i], numbers[:, i] = kmeans(points, codes, rng)
+        return form.packed(numbers, codebooks)
 
     @classmethod
     def fit(

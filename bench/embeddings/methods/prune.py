@@ -47,5 +47,5 @@ class Prune(OfFull[PruneSettings], Pruned[PruneSettings]):
             RunFailed: a weight is NaN or infinite.
         """
         table = arrays["table"]
-        kept = largest_entries(np.abs(table), self.nnz, self.vocabulary.name)
+        kept = largest_entries(table, self.nnz, self.vocabulary.name, np.abs)
         return self.served().stored(table, kept)

@@ -12,6 +12,9 @@ from bench.embeddings.base import Vocabulary
 from bench.embeddings.families.trained import OfFull
 from bench.embeddings.served.lowrank import Factors, FactorsSettings, chosen_rank
 
+BLOCK = 1 << 16
+"""Number of rows that are worked on in float64 at once, which bounds the memory."""
+
 
 @dataclass
 class SVDSettings:
@@ -69,15 +72,20 @@ class SVD(OfFull[SVDSettings]):
 
     def serve(self, arrays: Mapping[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Projects the table on the first eigenvectors of its Gram matrix, which has only d x d numbers."""
-        table = arrays["table"].astype(np.float64)
+        table, d = arrays["table"], self.embedding_dim
         counts = self.vocabulary.counts if self.settings.row_weights == "counts" else None
-        weighted = table if counts is None else table * (1.0 + counts[:, None])
-        _, vectors = np.linalg.eigh(weighted.T @ table)
+        blocks = [slice(begin, begin + BLOCK) for begin in range(0, len(table), BLOCK)]
+        gram = np.zeros((d, d))
+        for block in blocks:
+            rows = table[block].astype(np.float64)
+            weighted = rows if counts is None else rows * (1.0 + counts[block, None])
+            gram += weighted.T @ rows
+        _, vectors = np.linalg.eigh(gram)
         kept = vectors[:, ::-1][:, : self.rank]
-        return {
-            "factors": (table @ kept).astype(np.float32),
-            "projection": np.ascontiguousarray(kept.T, np.float32),
-        }
+        factors = np.empty((len(table), self.rank), np.float32)
+        for block in blocks:
+            factors[block] = table[block].astype(np.float64) @ kept
+        return {"factors": factors, "projection": np.ascontiguousarray(kept.T, np.float32)}
 
     @classmethod
     def fit(

@@ -8,6 +8,9 @@ import numpy as np
 
 from bench.embeddings.base import int32
 
+BLOCK = 1 << 18
+"""Number of integers that are packed at once, which bounds the memory: the bits of an integer take 64 bytes."""
+
 
 def packed_width(count: int, bits: int) -> int:
     """Returns the bytes of a row of ``count`` integers of ``bits`` bits each."""
@@ -32,9 +35,16 @@ def pack(values: np.ndarray, bits: int) -> np.ndarray:
     """
     if values.size and (values.min() < 0 or values.max() >= 1 << bits):
         raise ValueError(f"values from {values.min()} to {values.max()} in {bits} bits")
+    if bits == 8:
+        return values.astype(np.uint8)
     rows, count = values.shape
-    each = (values[:, :, None] >> np.arange(bits)) & 1
-    return np.packbits(each.reshape(rows, count * bits).astype(np.uint8), axis=1, bitorder="little")
+    out = np.empty((rows, packed_width(count, bits)), np.uint8)
+    step = max(1, BLOCK // count)
+    for begin in range(0, rows, step):
+        part = values[begin : begin + step]
+        each = ((part[:, :, None] >> np.arange(bits)) & 1).astype(np.uint8)
+        out[begin : begin + step] = np.packbits(each.reshape(len(part), -1), axis=1, bitorder="little")
+    return out
 
 
 def unpack(rows: Any, count: int, bits: int, xp: Any) -> Any:

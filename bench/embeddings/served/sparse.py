@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +21,9 @@ from bench.embeddings.base import (
     places,
 )
 from bench.errors import RunFailed
+
+BLOCK = 1 << 20
+"""Number of numbers that are looked at at once, which bounds the memory."""
 
 
 @dataclass
@@ -133,11 +137,10 @@ class Sparse(Method[SparseSettings]):
         if not self.by_rows:
             return {"values": values, "positions": kept.astype(self.maps()[0].dtype)}
         offsets = np.searchsorted(kept, np.arange(n + 1, dtype=np.int64) * d).astype(np.int32)
-        return {
-            "values": values,
-            "offsets": offsets,
-            "columns": (kept % d).astype(self.maps()[1].dtype),
-        }
+        columns = np.empty(len(kept), self.maps()[1].dtype)
+        for begin in range(0, len(kept), BLOCK):
+            columns[begin : begin + BLOCK] = kept[begin : begin + BLOCK] % d
+        return {"values": values, "offsets": offsets, "columns": columns}
 
 
 def most_entries(rows: int, width: int) -> int:
@@ -156,13 +159,21 @@ def largest_nnz(rows: int, width: int, budget_bytes: int) -> int:
     return max(1, min(max(coo, csr), most_entries(rows, width)))
 
 
-def largest_entries(magnitudes: np.ndarray, count: int, field: str) -> np.ndarray:
-    """Finds the places of the largest numbers of an array; among equal numbers, the first.
+def largest_entries(
+    numbers: np.ndarray,
+    count: int,
+    field: str,
+    magnitude: Callable[[np.ndarray], np.ndarray] = np.array,
+) -> np.ndarray:
+    """Finds the places of the numbers of the largest magnitudes; among equal magnitudes, the first.
+
+    At most one copy of the numbers is in memory.
 
     Args:
-        magnitudes: floats of any shape.
+        numbers: floats of any shape.
         count: number of places, from 1 to the array's size.
         field: name of the field, for the message.
+        magnitude: gives the magnitudes of numbers, in a new array of the same shape. By default a number is its own.
 
     Returns:
         Places in the flat array, ascending, int64 (count,).
@@ -170,17 +181,24 @@ def largest_entries(magnitudes: np.ndarray, count: int, field: str) -> np.ndarra
     Raises:
         RunFailed: a number is NaN or infinite.
     """
-    flat = magnitudes.reshape(-1)
-    finite = np.isfinite(flat)
-    if not finite.all():
+    flat = numbers.reshape(-1)
+    blocks = [slice(begin, begin + BLOCK) for begin in range(0, flat.size, BLOCK)]
+    wrong = sum(len(flat[block]) - np.count_nonzero(np.isfinite(flat[block])) for block in blocks)
+    if wrong:
         raise RunFailed(
-            f"field {field}: {int((~finite).sum())} of {flat.size} weights are no finite numbers; a smaller "
+            f"field {field}: {wrong} of {flat.size} weights are no finite numbers; a smaller "
             "training.learning_rate is the usual cure"
         )
-    smallest = np.partition(flat, flat.size - count)[flat.size - count]
-    kept = flat > smallest
-    equal = np.flatnonzero(flat == smallest)
-    kept[equal[: count - np.count_nonzero(kept)]] = True
+    ordered = magnitude(flat)
+    ordered.partition(flat.size - count)
+    smallest = ordered[flat.size - count]
+    del ordered
+    kept, equal = np.empty(flat.size, bool), []
+    for block in blocks:
+        own = magnitude(flat[block])
+        np.greater(own, smallest, out=kept[block])
+        equal.append(np.flatnonzero(own == smallest) + block.start)
+    kept[np.concatenate(equal)[: count - np.count_nonzero(kept)]] = True
     return np.flatnonzero(kept)
 
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.embeddings.served import bits
 from bench.embeddings.served.bits import pack, packed_width, unpack
 
 
@@ -24,6 +25,13 @@ def test_unpack_undoes_pack(rows, count, bits, seed):
     found = unpack(stored, count, bits, np)
     assert found.dtype == np.int32
     np.testing.assert_array_equal(found, values)
+
+
+def test_many_rows_are_packed_in_blocks(monkeypatch):
+    values = np.random.default_rng(0).integers(0, 32, (50, 7))
+    at_once = pack(values, 5)
+    monkeypatch.setattr(bits, "BLOCK", 30)  # four rows, and the last two
+    np.testing.assert_array_equal(pack(values, 5), at_once)
 
 
 def test_unpack_under_xla():

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.embeddings.base import OverBudget, Vocabulary
+from bench.embeddings.served import sparse as of_sparse
 from bench.embeddings.served.sparse import Sparse, SparseSettings, largest_entries, largest_nnz
 from bench.errors import RequestError, RunFailed
 
@@ -98,6 +99,19 @@ def test_the_largest_nnz_is_the_last_that_fits(rows, width, share):
         return
     assert sparse(rows, width, nnz).nbytes <= budget
     assert nnz == rows * width or sparse(rows, width, nnz + 1).nbytes > budget
+
+
+@pytest.mark.parametrize("nnz", [1, 17, 60, 119])
+def test_large_tables_are_looked_at_in_blocks(nnz, monkeypatch):
+    monkeypatch.setattr(of_sparse, "BLOCK", 7)
+    table = np.random.default_rng(nnz).integers(-3, 4, (20, 6)).astype(np.float32)
+    before = table.copy()
+    method = sparse(20, 6, nnz)
+    arrays = method.stored(table, largest_entries(table, nnz, "item", np.abs))
+    np.testing.assert_array_equal(method(np.arange(20), arrays), reference(table, nnz))
+    np.testing.assert_array_equal(table, before)
+    signed = largest_entries(table, nnz, "item")
+    assert signed.tolist() == sorted(sorted(range(120), key=lambda i: (-table.flat[i], i))[:nnz])
 
 
 def test_sizes_and_settings_that_cannot_be():
