@@ -80,7 +80,8 @@ def tolerances(wanted: Mapping[str, np.ndarray], forms: Mapping[str, Method[Any]
         network = any(array.kind == Kind.NETWORKS for array in form.arrays())
         scale = max(1.0, float(np.abs(wanted[f"vectors/{number}"]).max(initial=0.0)))
         found[f"fields.{name}"] = scale * (SUMMED if network else EXACT)
-    found[PREDICTIONS] = SUMMED * max(1.0, float(np.abs(wanted[PREDICTIONS]).max(initial=0.0)))
+    if PREDICTIONS in wanted:
+        found[PREDICTIONS] = SUMMED * max(1.0, float(np.abs(wanted[PREDICTIONS]).max(initial=0.0)))
     return found
 
 

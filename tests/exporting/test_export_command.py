@@ -108,6 +108,7 @@ def table() -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_raw_rows_are_predicted_as_the_model_does(tmp_path):
     own = table()
     done = api.run(

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from commands import ROOT
-from marks import slow_but
 
 from bench import api
 from bench.cli import export
@@ -46,7 +45,8 @@ def _here(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield
 
 
-@pytest.mark.parametrize("case", slow_but(["qr"], [*names(), *CHANGED]))
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [*names(), *CHANGED])
 def test_code_of_the_page_gets_the_error_of_the_run(case: str, tmp_path: Path, monkeypatch: Any) -> None:
     chosen = CHANGED.get(case, {"strategy": case})
     run = api.run(**chosen, embedding_dim=16, dataset=DATA, training=TRAINING, save_weights=True)
