@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,9 @@ from bench.serving.layout import (
 from bench.serving.tables import load
 from bench.trained import Trained
 
+Tree = dict[str, Any]
+"""A manifest, or a part of it, as JSON has it."""
+
 BLOCK = 1 << 24
 """Number of bytes that are written at once."""
 
@@ -51,7 +54,7 @@ def check_target(folder: Path) -> None:
         raise RequestError(f"output_dir={folder}: is not empty; give a folder that is empty or not there yet")
 
 
-def write(trained: Trained, folder: Path, formats: Sequence[str] = ()) -> dict[str, Any]:
+def write(trained: Trained, folder: Path, formats: Sequence[str] = ()) -> Tree:
     """Writes what a trained model serves, compares it with the model, and puts it in place by a rename.
 
     Args:
@@ -92,7 +95,7 @@ def write(trained: Trained, folder: Path, formats: Sequence[str] = ()) -> dict[s
     return tree
 
 
-def _tree(trained: Trained, found: Content) -> dict[str, Any]:
+def _tree(trained: Trained, found: Content) -> Tree:
     result = trained.result
     return {
         "format_version": FORMAT_VERSION,
@@ -116,7 +119,7 @@ def _tree(trained: Trained, found: Content) -> dict[str, Any]:
     }
 
 
-def write_arrays(path: Path, found: Content) -> dict[str, Any]:
+def write_arrays(path: Path, found: Content) -> Tree:
     """Writes the file of arrays, and gives its entry in the manifest."""
     places = placed(found.wanted)
     made, size = hashlib.sha256(), 0
@@ -142,7 +145,7 @@ def write_arrays(path: Path, found: Content) -> dict[str, Any]:
     return {"bytes": size, "sha256": made.hexdigest()}
 
 
-def _write_format(name: str, folder: Path, trained: Trained, found: Content, tree: dict[str, Any]) -> None:
+def _write_format(name: str, folder: Path, trained: Trained, found: Content, tree: Tree) -> None:
     """Writes a further format, and enters its files and what it leaves out into the manifest."""
     written = of_formats.module(name).write(folder, trained, found)
     tree["left_out"] |= {f"{name}.{what}".removesuffix("."): why for what, why in written.left_out.items()}
@@ -154,7 +157,7 @@ def _write_format(name: str, folder: Path, trained: Trained, found: Content, tre
     tree["formats"][name] = {"files": [*entries], "bytes": total, "promise": {}}
 
 
-def _entry(path: Path) -> dict[str, Any]:
+def _entry(path: Path) -> Tree:
     """Sends a file to the disk, and gives its entry in the manifest."""
     made = hashlib.sha256()
     with path.open("rb") as file:
@@ -164,14 +167,14 @@ def _entry(path: Path) -> dict[str, Any]:
         return {"bytes": file.tell(), "sha256": made.hexdigest()}
 
 
-def _write_manifest(folder: Path, tree: dict[str, Any]) -> None:
+def _write_manifest(folder: Path, tree: Tree) -> None:
     tree["digest"] = digest(_as_read(tree))
     files.write_whole(folder / MANIFEST, json.dumps(tree, indent=2, ensure_ascii=False) + "\n")
 
 
-def _as_read(tree: Mapping[str, Any]) -> dict[str, Any]:
+def _as_read(tree: Tree) -> Tree:
     """Gives a manifest as it is read back from its JSON."""
-    read: dict[str, Any] = json.loads(json.dumps(tree, allow_nan=False))
+    read: Tree = json.loads(json.dumps(tree, allow_nan=False))
     return read
 
 
