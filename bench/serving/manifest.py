@@ -13,7 +13,7 @@ from bench.config.typed import build, sizes
 from bench.embeddings.base import MAX_IDS, Method, Vocabulary
 from bench.embeddings.registry import find
 from bench.errors import BenchError
-from bench.serving import checked, files
+from bench.serving import checked, files, formats
 from bench.serving.checked import Tree
 from bench.serving.errors import ServingError
 from bench.serving.layout import FIELDS, FORMAT_VERSION, IDS, MANIFEST, Stored, digest
@@ -26,9 +26,6 @@ MOST_DIM, MOST_NUMBER, MOST_FIELDS, MOST_LETTERS = 1 << 16, 1 << 48, 1 << 16, 1 
 
 PARTS, MOST_PARTS = ("cross_layers", "num_cores", "num_layers", "num_partitions"), 1 << 9
 """Settings that are numbers of arrays, and the most that they may be. A file has an array for each."""
-
-FORMATS = ("onnx", "keras", "savedmodel", "litert")
-"""The further formats that an export may hold."""
 
 KINDS = ("none", "range", "integers", "text", "long_text")
 """Kinds of ids: not known, a range of integers, integers, text up to 64 bytes, and any text."""
@@ -182,21 +179,6 @@ class File:
 
 
 @dataclass(frozen=True)
-class Format:
-    """A further format that an export holds.
-
-    Attributes:
-        files: names of its files, such as ``lookup.onnx`` or ``saved_model/saved_model.pb``.
-        nbytes: number of bytes of all of them.
-        promise: the largest differences from Keras, by what was compared.
-    """
-
-    files: tuple[str, ...]
-    nbytes: int
-    promise: Mapping[str, float]
-
-
-@dataclass(frozen=True)
 class Manifest:
     """All of ``export.json`` that serving reads.
 
@@ -216,7 +198,7 @@ class Manifest:
     files: Mapping[str, File]
     left_out: Mapping[str, str]
     tree: Tree
-    formats: Mapping[str, Format] = field(default_factory=dict)
+    formats: Mapping[str, formats.Format] = field(default_factory=dict)
 
 
 def read(folder: Path) -> Manifest:
@@ -267,7 +249,7 @@ def _manifest(tree: Tree) -> Manifest:
         listed,
         {name: str(reason) for name, reason in checked.mapping(tree, "left_out").items()},
         tree,
-        {name: _format(name, own, listed) for name, own in checked.mapping(tree, "formats").items()},
+        formats.read(checked.mapping(tree, "formats"), {name: own.nbytes for name, own in listed.items()}),
     )
 
 
@@ -352,24 +334,6 @@ def _file(name: str, tree: Any) -> File:
     if not _SUM.fullmatch(found.sha256):
         raise ServingError(f"export.json: files.{name}: no SHA-256")
     return found
-
-
-def _format(name: str, tree: Any, listed: Mapping[str, File]) -> Format:
-    where = f"formats.{name[:80]!r}"
-    if name not in FORMATS:
-        raise ServingError(f"export.json: {where}: no format of this version")
-    own = checked.of(tree, dict, where)
-    checked.only(own, {"files", "bytes", "promise"}, where)
-    names = [checked.of(one, str, f"{where}: files") for one in checked.items(own, "files", where)]
-    if unknown := set(names) - listed.keys():
-        raise ServingError(f"export.json: {where}: {min(unknown)[:80]!r} is not among the files")
-    nbytes = sum(listed[one].nbytes for one in names)
-    if len(set(names)) != len(names) or checked.whole(own, "bytes", 0, MOST_NUMBER, where) != nbytes:
-        raise ServingError(f"export.json: {where}: bytes are not those of its files")
-    promise = checked.mapping(own, "promise", where)
-    if any(type(value) not in (int, float) or value < 0 for value in promise.values()):
-        raise ServingError(f"export.json: {where}: a promise that is no number")
-    return Format(tuple(names), nbytes, promise)
 
 
 def _bounded(settings: Tree, where: str) -> None:

@@ -17,7 +17,7 @@ from bench.cli import export
 from bench.errors import RequestError
 from bench.exporting import formats
 from bench.serving import load
-from bench.serving.manifest import FORMATS
+from bench.serving.formats import FORMATS
 
 SMALL = {"num_ratings": 3000, "num_users": 120, "num_items": 90}
 ONCE = {"epochs": 1, "learning_rate": 0.01, "progress": False}

@@ -50,7 +50,7 @@ def test_formats_are_given_as_listed(folder):
     ("change", "message"),
     [
         (lambda own: own.update(openvino=entry("lookup_user.onnx")), "'openvino': no format of this version"),
-        (lambda own: own.update(onnx=[]), "'[]' is no dict"),
+        (lambda own: own.update(onnx=[]), "is no dict"),
         (lambda own: own["onnx"].pop("files"), "files is missing"),
         (lambda own: own["onnx"].pop("promise"), "promise is missing"),
         (lambda own: own["onnx"].update(more=1), "'more' is no key"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,6 +16,9 @@ PREDICT = "predict"
 
 IDS, VECTORS = "ids", "vectors"
 """Names of the input and the output of a lookup: row numbers, int64 (n,), and vectors, float32 (n, embedding_dim)."""
+
+Operands = dict[str, Any]
+"""Arrays, inputs or outputs of a graph by name, in the types of a library that is imported late."""
 
 
 @dataclass(frozen=True)

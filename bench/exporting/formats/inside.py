@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bench.exporting.formats.base import Operands
+
 
 def rows(ids: Any, size: int) -> tuple[Any, Any]:
     """Tells which row numbers are inside a field.
@@ -30,7 +32,7 @@ def or_nan(values: Any, inside: Any) -> Any:
     return ops.where(inside, values, float("nan"))
 
 
-def prediction(model: Any, given: Mapping[str, Any], sizes: Mapping[str, int]) -> Any:
+def prediction(model: Any, given: Operands, sizes: Mapping[str, int]) -> Any:
     """Computes a model's output, float32 (n,), NaN where a row number is outside its field.
 
     Args:

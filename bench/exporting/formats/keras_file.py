@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench.errors import line
 from bench.exporting.formats import inside
-from bench.exporting.formats.base import Written
+from bench.exporting.formats.base import Operands, Written
 from bench.models.inputs import DENSE
 from bench.serving.manifest import Manifest
 
@@ -78,5 +78,5 @@ class Reader:
 
     def predict(self, rows: Mapping[str, np.ndarray], dense: np.ndarray) -> np.ndarray:
         """Computes the model's output."""
-        given: dict[str, Any] = {**rows, DENSE: dense} if dense.shape[1] else {**rows}
+        given: Operands = {**rows, DENSE: dense} if dense.shape[1] else {**rows}
         return np.asarray(self._model.predict(given, batch_size=len(dense), verbose=0))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.errors import line
-from bench.exporting.formats.base import IDS, PREDICT, VECTORS, Written, signature
+from bench.exporting.formats.base import IDS, PREDICT, VECTORS, Operands, Written, signature
 from bench.models.inputs import DENSE
 from bench.serving.layout import FIELDS, HEAD
 from bench.serving.manifest import Manifest
@@ -105,7 +105,7 @@ class _Signatures:
         import tensorflow as tf
 
         self.found, self.module = found, tf.Module()
-        self._held: dict[str, Any] = {}
+        self._held: Operands = {}
         self.module.held = self._held
 
     def of(self, name: str) -> Any:
@@ -137,7 +137,7 @@ class _Signatures:
                 self._held[array.name] = tf.Variable(self.found.arrays[array.name], trainable=False)
         self.module.held = self._held
 
-    def _below(self, start: str) -> dict[str, Any]:
+    def _below(self, start: str) -> Operands:
         held = {key: value for key, value in self._held.items() if key.startswith(start)}
         return {key.removeprefix(start): value.read_value() for key, value in held.items()}
 
@@ -152,7 +152,7 @@ class _Signatures:
         vectors = tf.cast(self.found.forms[name](rows, self._below(f"{FIELDS}/{name}/"), xp), tf.float32)
         return inside.or_nan(vectors, is_inside), rows, is_inside
 
-    def _prediction(self, given: Mapping[str, Any]) -> Any:
+    def _prediction(self, given: Operands) -> Any:
         import tensorflow as tf
 
         from bench.exporting.formats import builtin_ops as xp

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.errors import RunFailed, line
-from bench.exporting.formats.base import IDS, PREDICT, VECTORS, Written
+from bench.exporting.formats.base import IDS, PREDICT, VECTORS, Operands, Written
 from bench.models.inputs import DENSE
 from bench.serving.layout import ARRAYS, FIELDS, HEAD, Placed, header, placed
 from bench.serving.manifest import Manifest
@@ -92,9 +92,9 @@ class _Graph:
 
     def __init__(self, found: Content) -> None:
         self.found = found
-        self.inputs: dict[str, Any] = {}
+        self.inputs: Operands = {}
         self.arrays: dict[str, Placed] = {}
-        self.outputs: dict[str, Any] = {}
+        self.outputs: Operands = {}
         places = placed(found.wanted)
         self.start = len(header(places))
         self._places = {place.array.name: place for place in places}
@@ -193,7 +193,7 @@ class Reader:
     """Computes by ONNX Runtime; see ``bench.exporting.formats.base.Reader``."""
 
     def __init__(self, folder: Path, described: Manifest) -> None:
-        self._folder, self._fields, self._sessions = folder, [*described.fields], dict[str, Any]()
+        self._folder, self._fields, self._sessions = folder, [*described.fields], Operands()
 
     def vectors(self, name: str, rows: np.ndarray) -> np.ndarray:
         """Looks up vectors."""
