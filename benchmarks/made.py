@@ -72,15 +72,16 @@ def export(
     described = Manifest(fields, (), Head("dot", {}, (1.0, 5.0)), {}, {}, {})
     content = Content(described, forms, stored(described, forms, head_of(described)), arrays)
     folder.mkdir(parents=True)
+    served, full = content.nbytes(FIELDS), 2 * num_ids * dim * 4
     tree = {
         "format_version": FORMAT_VERSION, "bench_version": "0", "fingerprint": "0" * 64, "run": {},
-        **tree_of(described), "bytes": {}, "promise": {}, "formats": {},
+        **tree_of(described), "bytes": {"promised": served, "full": full}, "promise": {}, "formats": {},
         "files": {ARRAYS: write_arrays(folder / ARRAYS, content)},
     }  # fmt: skip
     tree = json.loads(json.dumps(tree))
     tree["digest"] = digest(tree)
     (folder / MANIFEST).write_text(json.dumps(tree), encoding="utf-8")
-    return 2 * num_ids * dim * 4 / content.nbytes(FIELDS)
+    return full / served
 
 
 def _values(numbers: np.ndarray, text: bool) -> Values:
