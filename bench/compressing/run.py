@@ -18,7 +18,7 @@ from bench.data.interactions import Values
 from bench.embeddings.base import Method, Vocabulary
 from bench.embeddings.budget import choose
 from bench.embeddings.trial import check_values
-from bench.errors import RequestError
+from bench.errors import RequestError, end_if_asked
 from bench.exporting import card, checking, content, writing
 from bench.exporting.ids import stored
 from bench.measure import units
@@ -116,20 +116,24 @@ def compress(asked: Request, say: Say = _nothing) -> content.Tree:
     choice = (asked.method, asked.settings)
     vocabulary = Vocabulary(asked.field, size)
     method = choose({asked.field: choice}, {asked.field: vocabulary}, width, asked.budget)[asked.field]
-    if size * width < LARGE:
-        say = _nothing
-    say(f"reading {size:,} x {width} numbers of {asked.table.name}")
+
+    def step(text: str) -> None:
+        end_if_asked()  # scikit-learn passes over a signal that comes while it counts threads
+        if size * width >= LARGE:
+            say(text)
+
+    step(f"reading {size:,} x {width} numbers of {asked.table.name}")
     values = ids.numbers(size) if asked.ids is None else ids.read(asked.ids, size)
     table = reading.read(found)
-    say(f"compressing with {method.name()}")
+    step(f"compressing with {method.name()}")
     arrays = method.serve(
         {"table": table.rows}, np.random.default_rng([asked.seed, zlib.crc32(asked.field.encode())])
     )
     form = method.served()
     check_values(method, "serve", arrays, form.arrays())
-    say("measuring what was lost")
+    step("measuring what was lost")
     lost = quality.measure(table.rows, readers.reader(form, arrays), asked.sample)
-    say(f"writing {asked.output_dir}")
+    step(f"writing {asked.output_dir}")
     return writing.put(_export(asked, _Fitted(found, table, method, arrays, values, lost)), asked.output_dir)
 
 

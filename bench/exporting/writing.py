@@ -16,7 +16,7 @@ from types import MappingProxyType
 import numpy as np
 
 from bench import __version__
-from bench.errors import BenchError, RequestError
+from bench.errors import BenchError, RequestError, end_if_asked
 from bench.exporting import card, checking
 from bench.exporting import formats as of_formats
 from bench.exporting.content import Content, Tree, content, tree_of
@@ -142,6 +142,7 @@ def put(export: Export, folder: Path, formats: Mapping[str, Writer] = MappingPro
         _write_manifest(made, tree)
         load(made, verify=True)
         check_target(folder)
+        end_if_asked()
         made.rename(folder)
     return tree
 

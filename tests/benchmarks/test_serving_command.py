@@ -26,7 +26,7 @@ def test_tables_and_ratios_are_printed(tmp_path: Path) -> None:
         ), name
     assert re.search(r"^hash at 64: \d+\.\d\d x take   at most 4: ", done.out, re.M)
     assert re.search(r"^Keras / NumPy, hash at 1: \d+   at least 20: ", done.out, re.M)
-    assert re.search(r"^\| text \| 0\.1 \| [\d.]+, [\d.]+, [\d.]+ \|$", done.out, re.M)
+    assert re.search(r"^\| text, a list \| 0\.1 \| [\d.]+, [\d.]+, [\d.]+ \|$", done.out, re.M)
     for name in ("import numpy", "bench.serving", "SavedModel"):
         assert re.search(rf"^\| {name} \| \d+ \| \d+\.\d \| \d+ \|$", done.out, re.M), name
 
