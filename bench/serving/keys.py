@@ -18,7 +18,7 @@ from bench.serving.manifest import Entry, Ids
 BLOCK = 1 << 18
 """Number of keys that are checked at once, which bounds the memory."""
 
-IN_ORDER = 128
+IN_ORDER = 32
 """Number of ids from which sorting them first saves more than it takes: near keys lie near in memory."""
 
 WIDEST = 256
