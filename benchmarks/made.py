@@ -28,23 +28,23 @@ STEP = 3
 
 def export(
     folder: Path,
-    method: str,
+    method: str | Mapping[str, Any],
     num_ids: int,
     dim: int,
     budget: float = 0.1,
-    settings: Mapping[str, Any] | None = None,
     text: bool = False,
+    onnx: bool = False,
 ) -> float:
     """Writes an export. Its numbers are random, its sizes and its arithmetic those of a trained one.
 
     Args:
         folder: the folder to make.
-        method: the method of both fields.
+        method: the method of both fields: its name, or ``method`` and sizes, which then stand in place of a budget.
         num_ids: number of ids of each field: 0, ``STEP``, 2 ``STEP`` and so on.
         dim: width of the vectors.
         budget: bytes as a share of those of full tables, or the method's smallest size if that is larger.
-        settings: sizes of the method, in place of those that the budget allows.
         text: True for ids that are text of 14 letters, such as ``C0000000000042``, in place of integers.
+        onnx: True writes the graphs of ONNX too.
 
     Returns:
         The bytes of full tables divided by those that serve.
@@ -53,9 +53,9 @@ def export(
         RequestError: there is no such method.
     """
     rng = np.random.default_rng(0)
-    choice = embeddings.read({"method": method, **(settings or {})})
+    choice = embeddings.read({"method": method} if isinstance(method, str) else method)
     vocabularies = {name: Vocabulary(name, num_ids, rng.zipf(1.3, num_ids)) for name in FIELD_NAMES}
-    share = None if method == "full" or settings else budget
+    share = budget if isinstance(method, str) and method != "full" else None
     choices = dict.fromkeys(FIELD_NAMES, choice)
     try:
         methods = choose(choices, vocabularies, dim, share)
@@ -81,6 +81,10 @@ def export(
     tree = json.loads(json.dumps(tree))
     tree["digest"] = digest(tree)
     (folder / MANIFEST).write_text(json.dumps(tree), encoding="utf-8")
+    if onnx:
+        from bench.exporting.formats import onnx_files
+
+        onnx_files.write(folder, None, content)
     return full / served
 
 

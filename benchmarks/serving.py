@@ -1,13 +1,14 @@
 """Times lookups from exports, in NumPy on one core, beside ``take`` of a float32 table and a compiled Keras layer.
 
 Run it with ``make speed SERVING=1`` or ``python -m benchmarks.serving [methods=full,qr,...] [ids=1000000] [dim=64]
-[budget=0.1] [repeats=5] [parts=lookups,keras,ids,cold]``. Numbers are random: what a lookup takes does not depend
+[budget=0.1] [repeats=5] [parts=lookups,keras,onnx,ids,cold]``. Numbers are random: what a lookup takes does not depend
 on them. Ids are drawn by popularity, Zipf 1.05. Within each repeat all programs take turns, so that a ratio compares
-times of the same minutes.
+times of the same minutes. ``onnx`` is left out where the extra is not installed.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -33,11 +34,11 @@ BATCHES = (1, 64, 4096)
 LOOKUPS = {1: 2000, 64: 1000, 4096: 30}
 """Numbers of lookups of each batch that one measurement takes."""
 
-PARTS = ("lookups", "keras", "ids", "cold")
+PARTS = ("lookups", "keras", "onnx", "ids", "cold")
 CODES = ("pq of 16 bytes", "dpq of 16 bytes")
-SIZED: dict[str, tuple[str, dict[str, Any]]] = {
-    **{name: (name.split()[0], {"num_parts": 16, "num_codes": 256}) for name in CODES},
-    "tt of its usual rank": ("tt", {"num_cores": 3}),
+SIZED: dict[str, dict[str, Any]] = {
+    **{name: {"method": name.split()[0], "num_parts": 16, "num_codes": 256} for name in CODES},
+    "tt of its usual rank": {"method": "tt"},
 }
 """Methods of a size of their own, beside those that follow the budget."""
 
@@ -127,6 +128,17 @@ def keras_of(tables: Tables) -> Look:
     layer.build(None)
     look = tf.function(layer, jit_compile=True)
     return lambda rows: look(rows).numpy()
+
+
+def onnx_of(folder: Path) -> Look:
+    """Makes a call of ONNX Runtime for the same lookup, on one thread."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 3
+    path = str(folder / f"lookup_{FIELD}.onnx")
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return lambda rows: session.run(None, {"ids": rows.astype(np.int64)})[0]
 
 
 def print_lookups(timed: Sequence[Timed], exports: dict[str, Path], ratios: dict[str, float]) -> None:
@@ -242,7 +254,8 @@ def measure(given: dict[str, str]) -> None:
     if min(num_ids, dim, repeats) < 1:
         raise RequestError(f"ids={num_ids} dim={dim} repeats={repeats}: give 1 or more")
     for name in methods:
-        embeddings.find(SIZED.get(name, (name, None))[0])
+        embeddings.read(SIZED.get(name, {"method": name}))
+    with_onnx = "onnx" in parts and importlib.util.find_spec("onnxruntime") is not None
     rows = popular(num_ids, LOOKUPS[4096] * 4096)
     with tempfile.TemporaryDirectory() as place, threadpool_limits(1):
         folder = Path(place)
@@ -251,13 +264,17 @@ def measure(given: dict[str, str]) -> None:
         exports, ratios = {}, {}
         for name in methods if "lookups" in parts else ():
             exports[name] = folder / name
-            method, settings = SIZED.get(name, (name, None))
-            ratios[name] = made.export(exports[name], method, num_ids, dim, budget, settings=settings)
+            graphs = with_onnx and name in ALIKE
+            ratios[name] = made.export(
+                exports[name], SIZED.get(name, name), num_ids, dim, budget, onnx=graphs
+            )
             tables = load(exports[name])
             tables.warm()
             timed.append(Timed(name, lambda some, tables=tables: tables.vectors(FIELD, some)))
             if "keras" in parts and name in ALIKE:
                 timed.append(Timed(f"{name}, compiled Keras call", keras_of(tables)))
+            if graphs:
+                timed.append(Timed(f"{name}, ONNX Runtime", onnx_of(exports[name])))
         if exports:
             take_turns(timed, rows, repeats)
             print_lookups(timed, exports, ratios)

@@ -125,16 +125,18 @@ def compare(options: Options, folder: Path) -> None:
     }
     (folder / "mlflow").mkdir()
     with serving(folder / "shop", 1) as (ours, _), by_mlflow(folder / "shop", folder / "mlflow") as theirs:
-        clients = {name: Client(theirs if name.startswith("mlflow") else ours) for name in asked}
-        answers = [one.read(clients[name].ask(one)) for name, one in asked.items()]
+        where = {name: theirs if name.startswith("mlflow") else ours for name in asked}
+        answers = [one.read(Client(where[name]).ask(one)) for name, one in asked.items()]
         if not all(np.array_equal(answers[0], other) for other in answers):
             raise BenchError("the servers give other vectors")
         rates: dict[str, list[float]] = {name: [] for name in asked}
         for _ in range(options.repeats):
             for name, one in asked.items():
+                client = Client(where[name])  # servers close a connection that rests for seconds
+                client.ask(one)
                 count, began = 0, time.perf_counter()
                 while time.perf_counter() < began + options.seconds:
-                    clients[name].ask(one)
+                    client.ask(one)
                     count += 1
                 rates[name].append(count * options.ids / (time.perf_counter() - began))
     base, *_ = rates.values()
