@@ -33,7 +33,14 @@ def single(words: list[str]) -> list[list[str]]:
 COMMANDS = [words for command in typed() for words in single(command)]
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+# all jobs of a sweep are composed
+CASES = [
+    pytest.param(words, marks=pytest.mark.slow) if "experiment=sweep" in words[0] else words
+    for words in COMMANDS
+]
+
+
+@pytest.mark.parametrize("words", CASES, ids=" ".join)
 def test_a_command_is_taken(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run.main([*words, "--cfg", "job"]) == 0, capsys.readouterr().err
     said = capsys.readouterr().out

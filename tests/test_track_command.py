@@ -72,6 +72,7 @@ def store(folder):
     return store
 
 
+@pytest.mark.slow
 def test_all_records_are_sent_once_each_to_its_experiment(store, capsys):
     assert main([]) == 0
     out = capsys.readouterr().out.splitlines()

@@ -199,6 +199,7 @@ def test_only_the_installed_files_are_found(installed: Installed, place: Place) 
     ]  # a checkout's runs have equal fingerprints
 
 
+@pytest.mark.slow
 @PLACES
 def test_help_and_settings_where_it_is_installed(installed: Installed, place: Place, kind: str) -> None:
     folder = place(kind)

@@ -32,6 +32,7 @@ def test_a_setting_by_name_is_an_override(settings, expected):
     assert arguments((), settings, (), swept=False) == expected
 
 
+@pytest.mark.slow
 def test_texts_are_taken_as_they_are():
     """Hydra's grammar would read these as an interpolation, a list of values, a number or null."""
     for text in ("${seed}", "a,b", "007", "null", "it's", "back\\slash", "glob(*)"):

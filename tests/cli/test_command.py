@@ -320,6 +320,7 @@ def test_quick_and_without_slow_imports(command: Command, argv: list[str], code:
     assert done.stderr.count("\n") == (1 if code else 0)
 
 
+@pytest.mark.slow
 def test_whole_run_and_whole_sweep(command: Command) -> None:
     done = command("strategy=qr", "num_buckets=120", "training.epochs=2")
     assert (done.returncode, done.stdout.splitlines()[0], done.stderr) == (0, "qr 2", "")

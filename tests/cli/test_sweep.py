@@ -153,6 +153,7 @@ def test_runs_that_would_share_a_folder_are_refused(
     assert len(runs.trained) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "subdir", ["${seed}", "${hydra:job.num}", "s${seed}/${strategy}", "${hydra.job.override_dirname}"]
 )

@@ -125,6 +125,7 @@ def test_a_job_in_plain_values_is_the_configuration(overrides: list[str]) -> Non
             assert repr(composed.resolve()) == repr(values)
 
 
+@pytest.mark.slow
 @many
 @given(OVERRIDES)
 def test_a_job_is_checked_as_a_single_run_is(overrides: list[str]) -> None:

@@ -65,6 +65,7 @@ def prepare(
     shutil.rmtree(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("vocabulary", ["all", "train"])
 def test_blocks_and_threads_change_no_byte(prepare: Any, vocabulary: str) -> None:
     once = prepare("once", 1 << 25, 1, vocabulary=vocabulary)

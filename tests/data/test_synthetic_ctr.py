@@ -117,6 +117,7 @@ def test_effects_have_the_deviations_that_are_asked_for() -> None:
         assert abs(made._scores(made._drawn(1, 131_072)).std() - value) < 0.05 * value, name
 
 
+@pytest.mark.slow
 def test_a_planted_pair_cannot_be_had_from_single_ids() -> None:
     own = settings_of(
         "dataset.num_rows=131072", "dataset.sizes=[20,20]", "dataset.exponents=0", "dataset.num_interactions=1",

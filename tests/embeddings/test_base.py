@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ def test_places_in_a_sorted_list(ascending, values):
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.slow
 def test_places_under_xla():
     entries, values = (
         np.arange(0, 2000, 2, dtype=np.int32),

@@ -120,6 +120,7 @@ def test_seed():
     np.testing.assert_array_equal(first["block_0"], values()["block_0"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_a_model_of_ones_own_trains(jit):
     keras.utils.set_random_seed(0)

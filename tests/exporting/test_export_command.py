@@ -167,6 +167,7 @@ def test_every_model(model, tmp_path):
     np.testing.assert_allclose(tables.predict(ids), wanted, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_export_that_differs_leaves_nothing(first, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(checking, "reference", lambda *given: _moved(given))
     arguments = (f"run={first.record.name[:12]}", f"output_dir={tmp_path / 'shop'}")

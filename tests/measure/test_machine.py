@@ -33,6 +33,7 @@ def test_runs_of_other_processes_are_counted(tmp_path):
     assert not list(tmp_path.glob("*.run"))
 
 
+@pytest.mark.slow
 def test_alone_while_others_wait(tmp_path):
     presence = machine.Presence(tmp_path)
     code = "with p.computing(): print('ready', flush=True); time.sleep(1)"
@@ -138,6 +139,7 @@ def test_what_another_user_has_made_is_replaced(places, monkeypatch, caplog, mad
     assert "other runs on this machine are not seen" in caplog.text
 
 
+@pytest.mark.slow
 def test_waiting_says_for_what_and_is_interrupted(tmp_path):
     """Ctrl-C reaches also what waits for a lock of SQLite's."""
     presence = machine.Presence(tmp_path)

@@ -44,6 +44,7 @@ def test_nothing_to_serve_from_is_refused(methods):
         embedding_memory(methods)
 
 
+@pytest.mark.slow
 def test_peak_memory_is_in_bytes_and_stays_after_the_peak():
     # a process of its own, whose parent holds more than it ever will
     held = np.ones(60_000_000)

@@ -85,6 +85,7 @@ def test_validation_rows_choose_and_the_sentence_says_so() -> None:
     )
 
 
+@pytest.mark.slow
 def test_commands_try_sizes_between_and_can_be_run() -> None:
     asked = built().sections[0].within
     assert asked

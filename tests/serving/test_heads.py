@@ -18,7 +18,7 @@ from bench.serving.heads import HEADS
 from bench.serving.manifest import Dense
 
 ROWS = 40
-FAST = ("dot_bias", "neumf", "deepfm", "dlrm")
+FAST = ("dot_bias", "neumf")
 
 
 def test_every_head_is_of_a_model_and_has_a_case():

@@ -167,6 +167,7 @@ def test_a_failed_run_ends_the_search_of_its_method_only(
     assert by_name["md"]["embedding_bytes"] is None and not by_name["md"]["finished"]
 
 
+@pytest.mark.slow
 def test_full_tables_that_fail_leave_nothing_to_compare(capsys: pytest.CaptureFixture[str]) -> None:
     task = Task(fails=lambda settings: settings.strategy == "full")
     assert main(task, "strategy=qr") == 1

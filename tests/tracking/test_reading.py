@@ -25,6 +25,7 @@ def found(target, client, folder):
     run.end("KILLED")
 
 
+@pytest.mark.slow
 def test_every_run_is_a_result(found):
     assert list(found) == ["first", "good", "bad", "killed", "lost", "open"]  # as they were started
     good = found["good"]

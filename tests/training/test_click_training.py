@@ -91,6 +91,7 @@ EPSILON = {"epsilon": 1e-3}
 """Of Adam: biases before a normalization have gradients of mere rounding, which a small one would blow up."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["deepfm", pytest.param("wide_deep", marks=pytest.mark.slow)])
 def test_training_is_that_of_keras_fit(name):
     data = interactions()

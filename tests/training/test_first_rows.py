@@ -41,6 +41,7 @@ def trained(run):
     return history.epochs, [np.array(v) for v in run.trainer.model.variables], run.trainer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shuffle", ["full", pytest.param("blocks", marks=pytest.mark.slow)])
 def test_equal_to_data_that_end_there(tmp_path, shuffle):
     run = experiment(tmp_path, "training.rows=700", f"training.shuffle={shuffle}")
@@ -93,6 +94,7 @@ def test_rows_beyond_are_never_looked_at(tmp_path):
         trained(other)
 
 
+@pytest.mark.slow
 def test_steps_and_checkpoints_go_by_these_rows(tmp_path):
     run = experiment(tmp_path, "training.rows=130", "training.epochs=3")
     kept = Checkpoint(tmp_path / "state", True)

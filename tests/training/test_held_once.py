@@ -38,6 +38,7 @@ def check_equal(one, other):
     np.testing.assert_allclose(run.predictions, other[2].predictions, rtol=0, atol=2e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", slow_but(["adam"], ["adam", "sgd", "lazy_adam", "rowwise_adagrad"]))
 def test_weights_and_errors_are_those_of_two_copies(by_rows, monkeypatch, optimizer):  # noqa: F811
     plain = trained(DATA, optimizer=optimizer, learning_rate=0.01, jit=False)
@@ -94,6 +95,7 @@ def test_tables_that_their_method_changes_stay_in_the_model(once, method):
     assert not tables(rating_trainer(method))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trainer", [rating_trainer, pytest.param(click_trainer, marks=pytest.mark.slow)])
 def test_a_killed_training_goes_on(once, tmp_path, trainer):
     whole = trainer()

@@ -100,6 +100,7 @@ def test_a_model_ends_where_the_original_puts_it(name, settings):
     }  # tables this small are updated whole elsewhere
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LAZY)
 def test_settings_of_the_schedule_and_more_epochs_are_heeded(name):
     still = ours()

@@ -31,6 +31,7 @@ def test_draws_against_the_formula():
     np.testing.assert_array_equal(found, [[reference(r, c, key) for c in range(5)] for r in rows])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["one step", "one number over steps", "one row over steps"])
 def test_draws_are_uniform(which):
     if which == "one step":

@@ -89,6 +89,7 @@ def test_equal_seeds_round_alike_and_others_do_not(by_rows, updates):  # noqa: F
         assert np.any(one[name] != other[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("updates", ["deferred", pytest.param("dense", marks=pytest.mark.slow)])
 def test_integers_learn_and_serve_what_was_trained(by_rows, updates):  # noqa: F811
     data = interactions(4000)

@@ -207,6 +207,7 @@ def test_early_stopping_looks_at_validation_rows_alone(by_rows):
     assert all({"validation_loss", "validation_mae"} <= epoch.keys() for epoch in history.epochs)
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_numbers_and_others_do_not(by_rows):
     data = interactions(600)
     one, first, _ = trained(data, seed=1, jit=False)
