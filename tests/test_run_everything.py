@@ -1,4 +1,4 @@
-"""Every strategy with every model, and what is planned of it, in one process; every launcher of this machine."""
+"""Every strategy and every model, and what is planned of them, in one process; every launcher of this machine."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def loader() -> Loader:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_every_strategy_trains_with_every_model(
+def test_every_strategy_is_planned_with_every_model_and_trains_with_a_third(
     model: str, loader: Loader, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     times = Times([])
-    for strategy in STRATEGIES:
+    for number, strategy in enumerate(STRATEGIES):
         given = (
             *TINY,
             f"strategy={strategy}",
@@ -50,8 +50,9 @@ def test_every_strategy_trains_with_every_model(
         settings = compose(given, loader)
         run = Experiment(settings, tmp_path)
         assert len(run.data.train) == 640
-        seen = rehearse(run)
-        assert math.isfinite(seen.seconds(1, 640, 160)) and seen.fixed > 0, (strategy, model)
+        if (number + MODELS.index(model)) % 3 == 0:  # each strategy with three models or four, a second each
+            seen = rehearse(run)
+            assert math.isfinite(seen.seconds(1, 640, 160)) and seen.fixed > 0, (strategy, model)
         planned = plan(settings, times)
         sizes = memory.embedding_memory(run.methods)
         assert planned.status == "to train", (strategy, planned.message)

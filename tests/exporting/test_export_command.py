@@ -18,6 +18,7 @@ from marks import slow_but
 from bench import api, models
 from bench.cli import export
 from bench.config.files import options
+from bench.embeddings import names
 from bench.exporting import checking, writing
 from bench.serving import load
 
@@ -152,8 +153,9 @@ def source(tables: Any, name: str) -> str:
     return tables.described.fields[name].column
 
 
-@pytest.mark.parametrize("strategy", slow_but((), options("strategy")))
-def test_every_strategy(strategy, tmp_path):
+# test_layout_page.py exports those of one method
+@pytest.mark.parametrize("strategy", slow_but((), sorted({*options("strategy")} - {*names()})))
+def test_every_strategy_of_several_methods(strategy, tmp_path):
     exported(api.run(strategy=strategy, dataset=SMALL, save_weights=True, training=ONCE), tmp_path / "shop")
 
 
