@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -38,6 +38,8 @@ from bench.errors import BenchError, RequestError, line
 from bench.measure import units
 from bench.serving import load
 from benchmarks import made
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parent.parent
 JSON, OCTETS = "application/json", "application/octet-stream"
@@ -346,17 +348,26 @@ def _judge(counts: Any, sampled: list[int], kills: int) -> int:
     return 0 if all(held.values()) else 1
 
 
+def options_of(kind: type[T], arguments: Sequence[str]) -> T:
+    """Reads options, as NAME=VALUE, into their dataclass.
+
+    Raises:
+        RequestError: an argument is no option, or its value does not work.
+    """
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    given: dict[str, Any] = {}
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if not equals or name not in names:
+            raise RequestError(f"{argument}: give NAME=VALUE of {', '.join(names)}{nearest(name, names)}")
+        given[name] = {"true": True, "false": False}.get(value, value)
+    return build(kind, given)
+
+
 def main(arguments: list[str]) -> int:
     """Runs what the arguments ask for, and gives the exit code."""
-    names = [field.name for field in fields(Options)]
     try:
-        given: dict[str, Any] = {}
-        for argument in arguments:
-            name, equals, value = argument.partition("=")
-            if not equals or name not in names:
-                raise RequestError(f"{argument}: give NAME=VALUE of {', '.join(names)}{nearest(name, names)}")
-            given[name] = {"true": True, "false": False}.get(value, value)
-        options = build(Options, given)
+        options = options_of(Options, arguments)
         with tempfile.TemporaryDirectory() as folder:
             return soak(options, Path(folder)) if options.minutes else loads(options, Path(folder))
     except BenchError as error:

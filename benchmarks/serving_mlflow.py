@@ -17,15 +17,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from bench.config.typed import Count, build, nearest
-from bench.errors import BenchError, RequestError, line
+from bench.config.typed import Count
+from bench.errors import BenchError, line
 from benchmarks import made
-from benchmarks.serving_load import JSON, ROOT, Client, Request, request, serving
+from benchmarks.serving_load import JSON, ROOT, Client, Request, options_of, request, serving
 
 PATIENCE_SECONDS = 120.0
 """Seconds that MLflow may take to start."""
@@ -150,13 +150,7 @@ def compare(options: Options, folder: Path) -> None:
 def main(arguments: Sequence[str]) -> int:
     """Runs the command and gives its exit code."""
     try:
-        given = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
-        names = [field.name for field in fields(Options)]
-        for argument in arguments:
-            name = argument.partition("=")[0]
-            if name not in names or name not in given:
-                raise RequestError(f"{argument}: give NAME=VALUE of {', '.join(names)}{nearest(name, names)}")
-        options = build(Options, given)
+        options = options_of(Options, arguments)
         with tempfile.TemporaryDirectory() as place:
             compare(options, Path(place))
     except BenchError as error:

@@ -160,3 +160,13 @@ def sweep(good: Done, new_commands: Callable[[str], Commands]) -> Done:
         MLFLOW_TRACKING_URI=f"sqlite:///{good.cwd}/outputs/mlflow.db",
         BENCH_RESULTS_DIR=str(good.cwd / "outputs" / "results"),
     )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def own_records(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A current folder with one folder of records for all tests of a module, which can share parents."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("runs"))
+        patch.delenv("BENCH_RESULTS_DIR", raising=False)
+        patch.setenv("BENCH_DATA_DIR", str(Path.cwd() / "data"))
+        yield

@@ -73,6 +73,7 @@ def register(target: Target, run_id: str | None, wanted: Wanted, folder: Path) -
         TrackingError: the store cannot be reached or written to.
     """
     tables = load(folder)
+    own = tags(tables)
     with connected(target) as client:
         mlflow = importlib.import_module("mlflow")
         mlflow.set_tracking_uri(client.tracking_uri)
@@ -85,7 +86,7 @@ def register(target: Target, run_id: str | None, wanted: Wanted, folder: Path) -
             name=wanted.name,
             run_id=run_id,
             registered_model_name=wanted.name,
-            tags=tags(tables),
+            tags=own,
             loader_module=LOADER,
             data_path=str(folder),
             signature=signature(tables),
@@ -93,7 +94,7 @@ def register(target: Target, run_id: str | None, wanted: Wanted, folder: Path) -
             pip_requirements=[f"embedding-bench-serving=={__version__}", f"mlflow=={mlflow.__version__}"],
         )
         version = str(made.registered_model_version)
-        for name, value in tags(tables).items():
+        for name, value in own.items():
             client.set_model_version_tag(wanted.name, version, name, value)
         if wanted.alias:
             client.set_registered_model_alias(wanted.name, wanted.alias, version)

@@ -21,14 +21,7 @@ SMALL = {"num_ratings": 3000, "num_users": 120, "num_items": 90}
 every_strategy = pytest.mark.parametrize("strategy", slow_but(("qr",), options("strategy")))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _here(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """One folder of records for all, so that post-training methods share a parent."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("runs"))
-        patch.delenv("BENCH_RESULTS_DIR", raising=False)
-        patch.setenv("BENCH_DATA_DIR", str(Path.cwd() / "data"))
-        yield
+pytestmark = pytest.mark.usefixtures("own_records")
 
 
 def run(strategy: str, **settings) -> api.Run:

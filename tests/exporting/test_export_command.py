@@ -26,14 +26,7 @@ SMALL = {"num_ratings": 3000, "num_users": 120, "num_items": 90}
 ONCE = {"epochs": 1, "learning_rate": 0.01, "progress": False}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _here(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """One folder of records for all."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("runs"))
-        patch.delenv("BENCH_RESULTS_DIR", raising=False)
-        patch.setenv("BENCH_DATA_DIR", str(Path.cwd() / "data"))
-        yield
+pytestmark = pytest.mark.usefixtures("own_records")
 
 
 @pytest.fixture(scope="module")

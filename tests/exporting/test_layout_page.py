@@ -36,13 +36,7 @@ CHANGED: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _here(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("layout"))
-        patch.delenv("BENCH_RESULTS_DIR", raising=False)
-        patch.setenv("BENCH_DATA_DIR", str(Path.cwd() / "data"))
-        yield
+pytestmark = pytest.mark.usefixtures("own_records")
 
 
 @pytest.mark.slow
