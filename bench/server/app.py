@@ -26,6 +26,9 @@ from bench.serving import Tables
 
 PATHS = "/, /lookup, /predict, /health and /ready"
 
+SMALL = 1024
+"""Bytes of a body up to which a request is answered at once: the way to a thread takes longer than 64 ids do."""
+
 Endpoint = Callable[[Request], Awaitable[Response]]
 """A function that answers a request."""
 
@@ -57,13 +60,13 @@ class Service:
 
     def app(self) -> Starlette:
         """Makes the ASGI application."""
-        endpoints = {
+        endpoints = {  # looked through in this order
+            "/lookup": self._computed("vectors", asking.lookup),
+            "/predict": self._computed("predictions", asking.predict),
             "/": self._told,
             "/describe": self._told,
             "/health": _health,
             "/ready": self._ready,
-            "/lookup": self._computed("vectors", asking.lookup),
-            "/predict": self._computed("predictions", asking.predict),
         }
         posted = ("/lookup", "/predict")
         routes = [
@@ -126,7 +129,9 @@ class Service:
             query = tuple(request.query_params.multi_items())
             octets = OCTETS in request.headers.get("accept", "").lower()
             asked = Asked(kind, query, body, self._options.max_ids)
-            # in a thread of its own even a small answer comes as soon, and nobody else waits for a large one
+            if len(body) <= SMALL:
+                return self._numbers(key, answer, asked, octets)
+            # in a thread of its own, so that nobody waits for a large one
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._threads, self._numbers, key, answer, asked, octets)
 
