@@ -8,9 +8,9 @@ from typing import Any
 
 from bench.cli import keeping, shell
 from bench.cli.registering import Registering
+from bench.cli.values import values
 from bench.config.paths import absolute
 from bench.config.schema import FINDS_DATA
-from bench.config.typed import nearest
 from bench.errors import RequestError
 from bench.exporting import formats
 from bench.measure import units
@@ -103,17 +103,7 @@ def _differs(promise: Mapping[str, float]) -> str:
 
 
 def _parsed(arguments: Sequence[str]) -> dict[str, str]:
-    given: dict[str, str] = {}
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        if not equals or name not in NAMES:
-            known = ", ".join(NAMES[:6])
-            raise RequestError(f"{argument}: give NAME=VALUE of {known}{nearest(name, NAMES)}")
-        if name in given:
-            raise RequestError(f"{argument}: {name} is given twice")
-        if not value:
-            raise RequestError(f"{argument}: give a value")
-        given[name] = value
+    given = values(arguments, NAMES)
     for name, example in (("run", "run=outputs/DATE/TIME"), ("output_dir", "output_dir=shop")):
         registers = (
             name == "output_dir" and "register" in given and (Path(given.get("run", "")) / MANIFEST).is_file()

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.cli import shell
+from bench.cli.values import values
 from bench.config.paths import absolute
-from bench.config.typed import build, nearest
+from bench.config.typed import build
 from bench.errors import RequestError
 from bench.server import listening
 from bench.server.options import Options
@@ -72,18 +73,7 @@ def _serve(arguments: Sequence[str]) -> int:
 
 
 def _parsed(arguments: Sequence[str]) -> dict[str, str]:
-    given: dict[str, str] = {}
-    names = [field.name for field in dataclasses.fields(Options)]
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        if not equals or name not in names:
-            raise RequestError(f"{argument}: give NAME=VALUE of {', '.join(names)}{nearest(name, names)}")
-        shown = f"{name}=" if name == "token" else argument
-        if name in given:
-            raise RequestError(f"{shown}: {name} is given twice")
-        if not value.strip():
-            raise RequestError(f"{shown}: give a value")
-        given[name] = value
+    given = values(arguments, [field.name for field in dataclasses.fields(Options)], secret=("token",))
     if "run" not in given:
         raise RequestError(
             "run=: missing; give a folder that python -m bench.export has written, as run=shop"
