@@ -96,7 +96,7 @@ def head_of(trainer: Any, batch_size: int) -> Callable[[], float]:
     from bench.training.batches import Chunk
     from bench.training.loop import Loop
 
-    class Given(keras.layers.Layer):  # type: ignore[misc]
+    class Given(keras.layers.Layer):
         """Numbers times trained ones, which need the gradient by each of them."""
 
         def build(self, shape: Any) -> None:
@@ -185,6 +185,7 @@ def measure_memory(tables: str, scale: float) -> dict[str, float]:
     """
     from bench.measure.memory import peak_rss_bytes
 
+    overrides: tuple[str, ...]
     if tables == "criteo":
         data, width, overrides = criteo(scale), 16, (*DLRM, batches_of(2048))
     else:

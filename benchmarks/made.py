@@ -84,7 +84,7 @@ def export(
     if onnx:
         from bench.exporting.formats import onnx_files
 
-        onnx_files.write(folder, None, content)
+        onnx_files.write(folder, None, content)  # type: ignore[arg-type]  # a trained model, which it does not read
     return full / served
 
 

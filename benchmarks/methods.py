@@ -22,7 +22,7 @@ from bench.data.interactions import Interactions
 from bench.embeddings.base import OverBudget, Vocabulary
 from bench.embeddings.budget import choose
 from bench.errors import BenchError, RequestError
-from bench.records import result as results
+from bench.measure import units
 from benchmarks.timed import epochs, trainer_of
 
 REFERENCE = "qr"
@@ -135,7 +135,7 @@ def main(arguments: list[str]) -> int:
             taken = one.measure() if one.measure else 0.0
             if number:
                 one.taken.append(taken)
-    for line in results.aligned(table(timed), left=1):
+    for line in units.aligned(table(timed), left=1):
         print(line)
     if beyond:
         print(f"At their own size, since no size of theirs meets the budget: {', '.join(beyond)}")

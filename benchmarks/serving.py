@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +181,7 @@ def time_ids(folder: Path, num_ids: int, rows: np.ndarray) -> None:
                     raw[rows[number * batch : (number + 1) * batch]]
                     for number in range(min(LOOKUPS[batch], len(rows) // batch))
                 ]
-                taken = Timed(kind, lambda ids, tables=tables: tables.known(FIELD, ids))
+                taken = Timed(kind, partial(tables.known, FIELD))
                 taken.measure(asked if form == "an array" else [one.tolist() for one in asked])
                 found.append(taken.median(batch))
             times = ", ".join(f"{one:.1f}" for one in found)
@@ -260,7 +261,7 @@ def measure(given: dict[str, str]) -> None:
     with tempfile.TemporaryDirectory() as place, threadpool_limits(1):
         folder = Path(place)
         table = np.random.default_rng(0).normal(size=(num_ids, dim)).astype(np.float32)
-        timed = [Timed("take", lambda some, table=table: table.take(some, axis=0))]
+        timed = [Timed("take", partial(table.take, axis=0))]
         exports, ratios = {}, {}
         for name in methods if "lookups" in parts else ():
             exports[name] = folder / name
@@ -270,7 +271,7 @@ def measure(given: dict[str, str]) -> None:
             )
             tables = load(exports[name])
             tables.warm()
-            timed.append(Timed(name, lambda some, tables=tables: tables.vectors(FIELD, some)))
+            timed.append(Timed(name, partial(tables.vectors, FIELD)))
             if "keras" in parts and name in ALIKE:
                 timed.append(Timed(f"{name}, compiled Keras call", keras_of(tables)))
             if graphs:

@@ -177,7 +177,8 @@ def _load(url: str, kind: str, options: Options, number: int, answers: Any) -> N
         )
         for _ in range(50)
     ]
-    client, taken = Client(url), []
+    client = Client(url)
+    taken: list[float] = []
     client.ask(requests[0])
     end = time.perf_counter() + options.seconds
     while time.perf_counter() < end:

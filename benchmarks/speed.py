@@ -11,8 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from bench.data.interactions import Field, Interactions, Part
 from bench.errors import BenchError, RequestError
 from benchmarks.timed import Pair, Timed, epochs, report, take_turns, trainer_of
 from benchmarks.torch_loop import is_there
+
+if TYPE_CHECKING:
+    from benchmarks.recipe import Recipe
 
 PARTS = ("recipe", "torch", "large", "time")
 LARGE_ROWS = (4_000_000, 2_000_000)
@@ -60,17 +64,23 @@ def recipe(interactions: Interactions, timed: list[Timed]) -> None:
     from benchmarks.recipe import Ratings, build
 
     parts = (interactions.train, interactions.evaluation)
+    users, items = (np.concatenate([part.ids[name] for part in parts]) for name in ("user", "item"))
     ratings = Ratings(
-        *(np.concatenate([part.ids[name] for part in parts]) for name in ("user", "item")),
+        users,
+        items,
         np.concatenate([part.labels for part in parts]),
         np.arange(sum(map(len, parts))) < len(parts[0]),
     )
     for number, (name, strategy) in enumerate(EXPERIMENTS.items(), start=1):
         replica = build(number, ratings)
-        timed.append(Timed(f"{name}: recipe", lambda r=replica: r.measure(400)[0]))
+        timed.append(Timed(f"{name}: recipe", partial(_median, replica)))
         for updates in ("deferred", "dense"):
             trainer = trainer_of(interactions, strategy, f"training.table_updates={updates}")
             timed.append(Timed(f"{name}: {updates}", epochs(trainer)))
+
+
+def _median(replica: Recipe) -> float:
+    return replica.measure(400)[0]
 
 
 def torch(interactions: Interactions, timed: list[Timed]) -> None:
