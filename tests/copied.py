@@ -1,4 +1,4 @@
-"""A copy of the project with a new method in it, as docs/methods.md shows it."""
+"""A copy of the project with a new method in it, as docs/adding-a-method.md shows it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TEST = "tests/embeddings/methods/test_modulo_embedding.py"
 
 def documented(name: str) -> str:
     """The text of one of the files above in the documentation."""
-    text = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "adding-a-method.md").read_text(encoding="utf-8")
     (code,) = re.findall(rf"`{re.escape(name)}`.*?```\w+\n(.*?)```", text, re.DOTALL)[:1]
     return str(code)
 

@@ -1,4 +1,4 @@
-"""A method in two files, as docs/methods.md shows it: found everywhere without another edit."""
+"""A method in two files, as docs/adding-a-method.md shows it: found everywhere without another edit."""
 
 from __future__ import annotations
 
