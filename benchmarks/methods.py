@@ -1,7 +1,8 @@
 """Times a training step and a lookup of each method at one budget, compared with ``qr``.
 
-Run it with ``make speed METHODS=all`` or ``python -m benchmarks.methods [methods=all] [dataset=movielens_1m]
-[budget=0.1] [repeats=5]``. The methods take turns within each repeat, so that a ratio to ``qr`` compares times of the
+Run it with ``make speed METHODS=all`` or ``python -m benchmarks.methods [methods=all] [budget=0.1] [repeats=5]
+[steps=2000] [SETTING=VALUE ...]``, with settings of ``bench.run`` such as ``dataset=movielens_1m`` or
+``experiment=sweep_clicks``. The methods take turns within each repeat, so that a ratio to ``qr`` compares times of the
 same minutes. Post-training methods have no steps to time: ``full`` takes the steps of their parent.
 """
 
@@ -26,9 +27,6 @@ from bench.measure import units
 from benchmarks.timed import epochs, trainer_of
 
 REFERENCE = "qr"
-STEPS = 2000
-"""Number of steps that one measurement takes."""
-
 MANY = 10_000_000
 """Number of ids of the field for which the choice of a size is timed."""
 
@@ -65,7 +63,7 @@ def time_sizes(name: str, budget: float, repeats: int = 5) -> float:
     return float(np.median(taken))
 
 
-def prepare(name: str, interactions: Interactions, budget: float, overrides: list[str]) -> Timed:
+def prepare(name: str, interactions: Interactions, budget: float, steps: int, overrides: list[str]) -> Timed:
     """Prepares the measurement of a method that compresses every field. Times its lookups and its choice of sizes.
 
     Raises:
@@ -81,7 +79,7 @@ def prepare(name: str, interactions: Interactions, budget: float, overrides: lis
     served = {field: layer.to_served() for field, layer in layers.items()}
     lookup = time_lookup(served, interactions.evaluation, trainer.settings.batch_size)
     trained = any(layer.method.parent() is None for layer in layers.values())
-    measure = epochs(trainer, STEPS) if trained else None
+    measure = epochs(trainer, steps) if trained else None
     return Timed(name, memory["compression_ratio"], measure, lookup, time_sizes(name, budget))
 
 
@@ -104,30 +102,30 @@ def main(arguments: list[str]) -> int:
     """Runs the benchmark. The module's docstring lists the ``NAME=VALUE`` arguments."""
     given = dict(argument.partition("=")[::2] for argument in arguments)
     try:
-        methods, dataset = given.pop("methods", "all"), given.pop("dataset", "synthetic")
-        budget, repeats = given.pop("budget", "0.1"), int(given.pop("repeats", 5))
-        if given or repeats < 1:
-            raise RequestError(
-                f"{' '.join(arguments)}: give methods=all, dataset=NAME, budget=0.1, repeats=5"
-            )
+        methods, budget = given.pop("methods", "all"), given.pop("budget", "0.1")
+        repeats, steps = int(given.pop("repeats", 5)), int(given.pop("steps", 2000))
+        if min(repeats, steps) < 1:
+            raise RequestError(f"repeats={repeats} steps={steps}: give 1 or more")
         names = embeddings.names() if methods == "all" else methods.split(",")
         for name in names:
             embeddings.find(name)
-        settings: Any = compose([f"dataset={dataset}", f"budget={budget}"])
+        overrides = [f"{name}={value}" for name, value in given.items()]
+        settings: Any = compose([*overrides, f"budget={budget}"])
         interactions = data.load(settings.dataset, settings.data_dir)
     except (BenchError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     backend.start(0, None)
     print(
-        f"{interactions.name}: batch 128, width 64, Adam, budget={budget}; {repeats} repeats of {STEPS} steps"
+        f"{interactions.name}, {settings.model.name}: batch {settings.training.batch_size}, width "
+        f"{settings.embedding_dim}, {settings.training.optimizer}, budget={budget}; {repeats} repeats of {steps} steps"
     )
     timed, beyond = [], []
     for name in dict.fromkeys([REFERENCE, *names]):
         try:
-            timed.append(prepare(name, interactions, float(budget), [f"budget={budget}"]))
+            timed.append(prepare(name, interactions, float(budget), steps, [*overrides, f"budget={budget}"]))
         except OverBudget:
-            timed.append(prepare(name, interactions, float(budget), []))
+            timed.append(prepare(name, interactions, float(budget), steps, overrides))
             beyond.append(name)
     trained = [one for one in timed if one.measure]
     for number in range(repeats + 1):  # repeat 0 is not counted: it touches memory for the first time
