@@ -16,8 +16,9 @@ from numpy.typing import ArrayLike
 from bench.embeddings import constructors, held
 from bench.embeddings.base import Array, Arrays, Method, Vocabulary
 from bench.embeddings.budget import choose
+from bench.embeddings.cloned import Awaited
 from bench.embeddings.registry import find, read
-from bench.embeddings.trial import check_arrays, check_lookups, check_values, check_width, source
+from bench.embeddings.trial import check_arrays, check_lookups, check_values, check_width
 from bench.errors import RequestError
 
 EXACT_IN_FLOAT32 = 1 << 24
@@ -47,8 +48,11 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
     Floats are accepted too if they are whole numbers and exact, up to 2^24 ids. Keras makes float32 inputs if a model
     names no input type.
 
+    Vectors are computed in the method's types and then cast, whatever the dtype policy. Quantized policies are refused.
+
     A saved model keeps the method, its settings and its id maps. So training frequencies are not needed to load it. A
-    process that loads such a model must import ``bench.embeddings.layer`` first.
+    process that loads such a model must import ``bench.embeddings.layer`` first. A layer made from a config alone
+    raises ValueError in calls if it lacks maps that come of training frequencies, or serves, until it gets weights.
 
     Args:
         method: the method, with its vocabulary, width and settings.
@@ -80,6 +84,7 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         super().__init__(**kwargs)
         if not isinstance(method, Method):
             raise TypeError(f"method={method!r}: give a bench.embeddings.base.Method")
+        held.check_name(self.name)
         self.method, self.seed = method, seed
         self.form: Method[Any] = method.served() if served else method
         self.autocast = False  # Keras would round float ids to a narrower type before they are checked
@@ -89,20 +94,26 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         self._given: _Given | None = None
         self._readers: Mapping[str, Callable[[Any], Any]] = {}
         self._widened: dict[str, str] = {}
+        self._awaited = Awaited()
 
     def build(self, input_shape: Any = None) -> None:
         """Makes the variables. Their shapes do not depend on the input's.
 
         Raises:
-            RequestError: the method describes its arrays wrongly.
+            RequestError: the method describes its arrays wrongly, or the dtype policy is a quantized one.
         """
+        held.check_policy(self)
         check_arrays(self.form)
         self._widened = held.widened(self.form.arrays())
-        self.table_variables = {a.name: self._add_array(a) for a in self.form.tables()}
-        self.weight_variables = {a.name: self._add_array(a) for a in self.form.weights()}
+        self.table_variables = {
+            a.name: self._add(a, held.initializer(self.form, a, self.seed)) for a in self.form.tables()
+        }
+        self.weight_variables = {
+            a.name: self._add(a, held.initializer(self.form, a, self.seed)) for a in self.form.weights()
+        }
         values = self.form.build_maps()
         check_values(self.form, "build_maps", values, self.form.maps())
-        self.map_variables = {a.name: self._add_map(a, values[a.name]) for a in self.form.maps()}
+        self.map_variables = {a.name: self._add(a, held.constant(values[a.name])) for a in self.form.maps()}
 
     @property
     def array_variables(self) -> dict[str, keras.Variable]:
@@ -138,8 +149,9 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         Args:
             seed: seed of all random draws, such as the starts of a clustering.
         """
-        config = {key: self.get_config()[key] for key in ("name", "dtype")}
-        layer = CompressedEmbedding(self.method, served=True, **config)
+        self._awaited.check(self)
+        options = {"name": self.name, "dtype": self.dtype_policy}
+        layer = CompressedEmbedding(self.method, served=True, seed=self.seed, **options)
         layer.build()
         names = self.method.vocabulary.name.encode()
         rng = np.random.default_rng([seed, zlib.crc32(names)])
@@ -149,36 +161,14 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         layer.trainable = False
         return layer
 
-    def _add_array(self, array: Array) -> Any:
-        try:
-            initializer = keras.initializers.get(array.initializer if array.trainable else "zeros")
-        except (TypeError, ValueError) as error:
-            raise RequestError(
-                f"{source(self.form)}: {array.name}: initializer={array.initializer!r}: Keras has no such initializer"
-            ) from error
-        config = initializer.get_config()
-        if self.seed is not None and "seed" in config:
-            names = f"{self.method.vocabulary.name}/{array.name}".encode()
-            config["seed"] = zlib.crc32(names, self.seed & 0xFFFFFFFF) & 0x7FFFFFFF
-            initializer = type(initializer).from_config(config)
+    def _add(self, array: Array, initializer: Any) -> Any:
+        mark = self._awaited.mark(array)
         return self.add_weight(
             shape=array.shape,
             dtype=held.dtype_of(array),
-            initializer=initializer,
+            initializer=initializer if mark is None else held.constant(mark),
             trainable=array.trainable,
-            name=array.name,
-        )
-
-    def _add_map(self, array: Array, value: np.ndarray) -> Any:
-        # An initializer sets the value: an assignment inside a traced function would become part of that function.
-        def initial(shape: Any, dtype: Any) -> Any:
-            return ops.convert_to_tensor(value, dtype)
-
-        return self.add_weight(
-            shape=array.shape,
-            dtype=held.dtype_of(array),
-            initializer=initial,
-            trainable=False,
+            autocast=False,
             name=array.name,
         )
 
@@ -232,6 +222,7 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         Returns:
             Vectors of shape (..., embedding_dim).
         """
+        self._awaited.check(self)
         if self._given is not None:
             self._given.calls += 1
             rows, indices = self._given.rows, self._given.indices
@@ -291,16 +282,20 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
             "embedding_dim": self.method.embedding_dim,
             "served": self.form is not self.method,
             "seed": self.seed,
+            "awaited": self._awaited.names(self.method, self.form),
         }
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> CompressedEmbedding:
         """Makes the layer anew, without its weights."""
         values = dict(config)
+        awaited = Awaited(list(values.pop("awaited", ())))
         method = find(values.pop("method"))
         settings = method.Settings(**values.pop("settings"))
         vocabulary = Vocabulary(**values.pop("vocabulary"))
-        return cls(method(vocabulary, values.pop("embedding_dim"), settings), **values)
+        layer = cls(method(vocabulary, values.pop("embedding_dim"), settings), **values)
+        layer._awaited = awaited
+        return layer
 
 
 def Embedding(  # noqa: N802 - named like the layers it makes

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 
@@ -184,12 +185,63 @@ def test_keras_may_hand_over_ids_as_floats_while_those_are_exact():
         QREmbedding(2**24 + 1, 4)(keras.Input((2,)))
 
 
-def test_reduced_precision():
+def test_arrays_keep_their_types_under_a_policy():
     layer = MDEmbedding(10, 4, dtype="mixed_bfloat16")
     out = layer(np.arange(10))
     assert out.dtype == tf.bfloat16
     assert layer.table_variables["block_0"].dtype == "float32"
     assert layer.map_variables["rank"].dtype == "int32"
+
+
+@pytest.mark.parametrize("policy", [f"{mode}_from_mixed_bfloat16" for mode in ("int8", "float8", "int4")])
+def test_quantized_policies_are_refused(policy):
+    layer = QREmbedding(10, 4, dtype=policy, name="shop")
+    with pytest.raises(RequestError, match=f"layer shop: dtype={policy}: .*mixed_bfloat16.*ptq_int8"):
+        layer(np.arange(3))
+
+
+def test_a_model_that_keras_quantizes_keeps_its_embeddings():
+    inputs = keras.Input((), dtype="int32")
+    vectors = QREmbedding(10, 4, combine="sum")(inputs)
+    model = keras.Model(inputs, [vectors, keras.layers.Dense(2)(vectors)])
+    ids = np.arange(10)
+    before = model(ids)[0]
+    with pytest.warns(UserWarning, match="CompressedEmbedding"):
+        model.quantize("int8")
+    np.testing.assert_array_equal(model(ids)[0], before)
+
+
+@pytest.mark.parametrize("name", ["city name", "città", "price (eur)", "user#1", ""])
+def test_names_that_tensorflow_does_not_compile_are_refused(name):
+    with pytest.raises(RequestError, match=rf"^name={re.escape(name)}: .*A-Z a-z 0-9 _ \. -"):
+        QREmbedding(10, 4, name=name)
+
+
+@pytest.mark.parametrize("field", ["city name", "città", "a/b", "price (eur)", "user#1"])
+def test_fields_of_any_name(field, tmp_path):
+    inputs = keras.Input((), dtype="int32")
+    model = keras.Model(inputs, QREmbedding(10, 4, field=field)(inputs))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(np.arange(10)), model(np.arange(10)))
+    with pytest.raises(ValueError, match=f"field {re.escape(field)}: id 10"):
+        loaded(np.array([10]))
+
+
+def test_the_map_of_a_clone_comes_with_the_weights():
+    """As issue 39856 of TensorFlow. By its config alone, ids 0 and 1 would be the popular ones."""
+    inputs = keras.Input((), dtype="int32")
+    layer = MDEmbedding(4, 4, counts=[1, 2, 9, 8], block_splits=[2], block_dims=[4, 1])
+    model = keras.Model(inputs, layer(inputs))
+    clone = keras.models.clone_model(model)
+    again = keras.models.clone_model(clone)
+    for unset in (clone, again):
+        with pytest.raises(ValueError, match="lacks rank; give it the weights"):
+            unset(np.arange(4))
+        unset.set_weights(model.get_weights())
+        (own,) = embedding_layers(unset)
+        assert own.maps()["rank"].tolist() == [3, 2, 0, 1]
+        np.testing.assert_array_equal(unset(np.arange(4)), model(np.arange(4)))
 
 
 def test_building_inside_a_traced_function_sets_the_maps():

@@ -3,11 +3,13 @@
 import json
 import re
 import tracemalloc
+from contextlib import contextmanager
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 
 import keras
+import ml_dtypes
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -18,13 +20,14 @@ from marks import slow_but
 from bench.embeddings import find, names
 from bench.embeddings.base import MAX_IDS, Kind, OverBudget, Progress, Vocabulary
 from bench.embeddings.budget import choose
-from bench.embeddings.layer import CompressedEmbedding
+from bench.embeddings.layer import CompressedEmbedding, embedding_layers
 from bench.embeddings.registry import checked, modules
 from bench.errors import RequestError
 
 every_method = pytest.mark.parametrize("name", names())
 quick = settings(max_examples=20, deadline=None, derandomize=True, database=None)
 SIZE, DIM = 37, 8
+POLICIES = ("float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
 
 
 def vocabulary(size, name="item"):
@@ -35,14 +38,41 @@ def method_of(name, size=SIZE, dim=DIM):
     return find(name)(vocabulary(size), dim)
 
 
-def layer_of(name, size=SIZE, dim=DIM):
+def layer_of(name, size=SIZE, dim=DIM, **options):
     """A built layer; no array is left at zero, where a mistake would not show."""
-    layer = CompressedEmbedding(method_of(name, size, dim))
+    layer = CompressedEmbedding(method_of(name, size, dim), **options)
     layer.build(())
+    return filled(layer)
+
+
+def filled(layer):
+    """The layer with other values in all that is trained."""
     rng = np.random.default_rng(1)
     for variable in layer.trainable_variables:
         variable.assign(rng.normal(size=variable.shape))
     return layer
+
+
+def model_of(layer):
+    """A functional model that adds up two vectors."""
+    inputs = keras.Input((2,), dtype="int32")
+    return keras.Model(inputs, keras.ops.sum(layer(inputs), axis=1))
+
+
+def rotated(name, shift=0):
+    """A dtype policy of Keras: another one for the next method."""
+    return POLICIES[(names().index(name) + shift) % len(POLICIES)]
+
+
+@contextmanager
+def dtype_policy(policy):
+    """Makes a dtype policy that of every layer and model, and gives the type that they compute in."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield keras.config.dtype_policy().compute_dtype
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def at_the_end(layer):
@@ -74,7 +104,9 @@ def found(arrays):
 
 
 def same(a, b):
-    np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-5, atol=1e-6)
+    a, b = np.asarray(a), np.asarray(b)
+    near = max(1e-5, 4 * float(ml_dtypes.finfo(b.dtype).eps))  # of reduced precision
+    np.testing.assert_allclose(a.astype(np.float64), b.astype(np.float64), rtol=near, atol=near / 10)
 
 
 def test_every_method_has_two_files():
@@ -260,24 +292,103 @@ class Wrapped(keras.Model):
 @pytest.mark.parametrize("served", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize("subclassed", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_save_and_load(name, subclassed, served, tmp_path):
-    layer = layer_of(name)
-    if served:
-        layer = layer.to_served()
+    """Under a dtype policy that differs from case to case."""
     ids = np.arange(SIZE - 1, dtype=np.int32).reshape(-1, 2)
-    if subclassed:
-        model = Wrapped(layer)
-        model(ids)
-    else:
-        inputs = keras.Input((2,), dtype="int32")
-        model = keras.Model(inputs, keras.ops.sum(layer(inputs), axis=1))
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras", custom_objects={"Wrapped": Wrapped})
-    same(loaded(ids), model(ids))
-    if subclassed:
-        for jit in (True, False):
-            loaded.compile(jit_compile=jit)
-            same(loaded.predict(ids, verbose=0), model(ids))
-    assert loaded.count_params() == model.count_params()
+    with dtype_policy(rotated(name, 2 * subclassed + served)):
+        layer = layer_of(name)
+        if served:
+            layer = layer.to_served()
+        model = Wrapped(layer) if subclassed else model_of(layer)
+        expected = model(ids)
+        model.save(tmp_path / "model.keras")
+        loaded = keras.saving.load_model(tmp_path / "model.keras", custom_objects={"Wrapped": Wrapped})
+        np.testing.assert_array_equal(loaded(ids), expected)
+        if subclassed:
+            for jit in (True, False):
+                loaded.compile(jit_compile=jit)
+                same(loaded.predict(ids, verbose=0), expected)
+        assert loaded.count_params() == model.count_params()
+
+
+@every_method
+@pytest.mark.parametrize("policy", slow_but(("mixed_float16",), POLICIES))
+def test_vectors_under_every_dtype_policy(name, policy):
+    """They are those of float32, cast at the end: alone, in a model, and of the form that serves."""
+    ids = np.arange(SIZE)
+    trained = layer_of(name, dtype="float32")
+    with dtype_policy(policy) as dtype:
+        layer = layer_of(name)
+        inputs = keras.Input((), dtype="int32")
+        served = layer.to_served()
+        served.name = "served"
+        model = keras.Model(inputs, (layer(inputs), served(inputs)))
+        expected = [keras.ops.cast(one(ids), dtype) for one in (trained, trained.to_served())]
+        for found, vectors in zip((layer(ids), *model(ids)), (expected[0], *expected), strict=True):
+            assert found.dtype == dtype
+            np.testing.assert_array_equal(found, vectors)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "policy", "eagerly"),
+    [
+        *((name, "mixed_float16", True) for name in names()),
+        *((name, rotated(name), True) for name in names()),
+        *((name, rotated(name), False) for name in names()[: len(POLICIES)]),
+    ],
+)
+def test_fit_and_predict_under_every_dtype_policy(name, policy, eagerly):
+    """Gradients reach all that is trained, through scaled losses too."""
+    ids = np.arange(SIZE)
+    with dtype_policy(policy):
+        layer = CompressedEmbedding(method_of(name), seed=3)
+        layer.build(())
+        before = layer.arrays()
+        inputs = keras.Input((), dtype="int32")
+        model = keras.Model(inputs, keras.layers.Dense(1)(layer(inputs)))
+        model.compile(keras.optimizers.Adam(0.01), "mse", run_eagerly=eagerly)
+        if eagerly:
+            for _ in range(5):  # the first may lower the scale alone
+                model.train_on_batch(ids, ids / SIZE)
+        else:
+            model.fit(ids, ids / SIZE, batch_size=SIZE, epochs=5, verbose=0)
+        after = layer.arrays()
+        assert described(layer.method) == found(after)
+        for variable in layer.trainable_variables:
+            assert not np.array_equal(after[variable.name], before[variable.name]), variable.path
+        assert all(np.isfinite(after[variable.name]).all() for variable in layer.trainable_variables)
+        same(model.predict_on_batch(ids) if eagerly else model.predict(ids, verbose=0), model(ids))
+
+
+@every_method
+@pytest.mark.parametrize("counts", [1, pytest.param(0, marks=pytest.mark.slow)])
+def test_clones_equal_the_layer_or_are_refused(name, counts):
+    """Without weights they have equal initial values, or say which arrays they lack; with weights they are equal."""
+    ids = np.arange(SIZE - 1, dtype=np.int32).reshape(-1, 2)
+    field = vocabulary(SIZE, "a/b") if counts else Vocabulary("a/b", SIZE)
+    layer = CompressedEmbedding(find(name)(field, DIM), seed=3)
+    trained = model_of(layer)
+    initial = trained(ids)
+    at_the_end(filled(layer))
+    ways = (
+        keras.models.clone_model,
+        lambda model: keras.models.model_from_json(model.to_json()),
+        lambda model: keras.models.clone_model(keras.Model.from_config(model.get_config())),
+    )
+    for served, model in enumerate((trained, model_of(layer.to_served()))):
+        clone = ways[(names().index(name) + served + counts) % len(ways)](model)
+        (own,) = embedding_layers(clone)
+        if waits := own.get_config()["awaited"]:
+            assert counts or served
+            words = f"made from a config, which lacks {', '.join(waits)}; give it the weights"
+            for call, given in ((clone, ids), (clone.predict, ids), (own.to_served, 0)):
+                with pytest.raises(ValueError, match=words):
+                    call(given)
+        else:
+            assert not served or own.form is own.method
+            np.testing.assert_array_equal(clone(ids), initial)
+        clone.set_weights(model.get_weights())
+        np.testing.assert_array_equal(clone(ids), model(ids))
 
 
 @every_method
