@@ -34,7 +34,7 @@ def loader() -> Loader:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_every_strategy_is_planned_with_every_model_and_trains_with_a_third(
+def test_every_strategy_is_planned_with_every_model_and_trains_with_a_fifth(
     model: str, loader: Loader, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -50,7 +50,7 @@ def test_every_strategy_is_planned_with_every_model_and_trains_with_a_third(
         settings = compose(given, loader)
         run = Experiment(settings, tmp_path)
         assert len(run.data.train) == 640
-        if (number + MODELS.index(model)) % 3 == 0:  # each strategy with three models or four, a second each
+        if (number + MODELS.index(model)) % 5 == 0:  # each strategy with two models, a second each
             seen = rehearse(run)
             assert math.isfinite(seen.seconds(1, 640, 160)) and seen.fixed > 0, (strategy, model)
         planned = plan(settings, times)
@@ -59,30 +59,6 @@ def test_every_strategy_is_planned_with_every_model_and_trains_with_a_third(
         assert planned.embedding_bytes == sizes["embedding_bytes"]
         assert planned.embeddings == {field: used(method) for field, method in run.methods.items()}
     assert not list(tmp_path.iterdir())
-
-
-def test_what_is_planned_of_every_strategy_is_what_its_run_reports(commands: Commands) -> None:
-    small = [word for word in TINY if not word.startswith("training.progress")]
-    sweep = ("-m", "strategy=glob(*)", *small, "training.jit=false")
-    planned = commands.run(*sweep, "--plan")
-    assert planned.code == 0, planned.err
-    rows = {
-        word.partition("=")[2]: [cell.replace(",", "") for cell in line.split()]
-        for line in planned.out.splitlines()
-        if "to train" in line
-        for word in line.split()
-        if word.startswith("strategy=")
-    }
-    assert sorted(rows) == STRATEGIES
-    done = commands.run(*sweep)
-    assert done.code == 0, done.err
-    assert len(done.results) == len(STRATEGIES)
-    for result in done.results:
-        cells = rows[result["strategy"]]
-        assert result["status"] in ("finished", "skipped")  # full is the parent of others
-        assert {str(result["embedding_bytes"]), str(result["params_embedding"])} <= set(cells), result[
-            "strategy"
-        ]
 
 
 @pytest.mark.parametrize("launcher", ["basic", "workers", "joblib"])

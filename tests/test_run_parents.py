@@ -91,7 +91,7 @@ def test_a_parent_that_fails_is_the_cause(commands: Commands) -> None:
 
 
 def test_the_weights_of_a_parent_lie_on_disk_once(commands: Commands) -> None:
-    given = ("-m", f"strategy={','.join(POST_TRAINING)}", "embedding_dim=256", "training.epochs=1")
+    given = ("-m", f"strategy={FIRST},{SECOND}", "embedding_dim=256", "training.epochs=1")
     done = commands.small(*given)
     assert done.code == 0, done.err
     (parent,) = [record for record in commands.cwd.glob("outputs/results/*") if (record / WEIGHTS).exists()]

@@ -181,9 +181,6 @@ def place(tmp_path: Path) -> Place:
     return make
 
 
-PLACES = pytest.mark.parametrize("kind", ["empty", "own"])
-
-
 def test_only_the_installed_files_are_found(installed: Installed, place: Place) -> None:
     done = installed.python("-c", WHERE, cwd=place("empty"))
     assert done.returncode == 0, done.stderr
@@ -200,9 +197,8 @@ def test_only_the_installed_files_are_found(installed: Installed, place: Place) 
 
 
 @pytest.mark.slow
-@PLACES
-def test_help_and_settings_where_it_is_installed(installed: Installed, place: Place, kind: str) -> None:
-    folder = place(kind)
+def test_help_and_settings_where_it_is_installed(installed: Installed, place: Place) -> None:
+    folder = place("own")
     before = below(folder)
     for arguments in (["--help"], ["--cfg", "job", "experiment=recipe_memory_efficient"]):
         done = installed.run(*arguments, cwd=folder)
@@ -232,10 +228,9 @@ def test_faults_in_settings_are_named_alike(installed: Installed, place: Place) 
     assert done.stderr == "error: conf/model/broken.yaml: name is missing; give name: broken\n"
 
 
-@PLACES
 @pytest.mark.slow
-def test_works_where_it_is_installed(installed: Installed, place: Place, kind: str) -> None:
-    folder = place(kind)
+def test_works_where_it_is_installed(installed: Installed, place: Place) -> None:
+    folder = place("own")
     wanted = (*SMALL, "training.epochs=1", "strategy=qr", "num_buckets=20")
     done = installed.run(*wanted, cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -253,10 +248,9 @@ def test_works_where_it_is_installed(installed: Installed, place: Place, kind: s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["basic", "workers"])
-def test_sweep_where_it_is_installed(installed: Installed, place: Place, launcher: str) -> None:
+def test_sweep_where_it_is_installed(installed: Installed, place: Place) -> None:
     folder = place("empty")
-    swept = ("strategy=qr", "num_buckets=20,30", "training.epochs=1", f"hydra/launcher={launcher}")
+    swept = ("strategy=qr", "num_buckets=20,30", "training.epochs=1", "hydra/launcher=workers")
     done = installed.run("-m", *SMALL, *swept, cwd=folder)
     assert done.returncode == 0, done.stderr
     found = [result_in(path) for path in output_folders(folder)]

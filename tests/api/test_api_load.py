@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("own_records")
 def run(strategy: str, **settings) -> api.Run:
     return api.run(
         strategy=strategy, dataset=SMALL, save_weights=True,
-        training={"epochs": 1, "learning_rate": 0.01, "progress": False}, **settings,
+        training={"epochs": 1, "learning_rate": 0.01, "progress": False, "jit": False}, **settings,
     )  # fmt: skip
 
 
@@ -66,8 +67,13 @@ def test_the_entry_of_a_result_makes_the_layer(strategy):
         }
 
 
-@pytest.mark.parametrize("strategy", slow_but((), ("qr", "ptq_int8")))
-@pytest.mark.parametrize("model", sorted(set(models.names()) - {"dot"}))
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "strategy"),
+    zip(
+        models.names(), itertools.cycle(("qr", "ptq_int8"))
+    ),  # each in turn, trained and compressed afterwards
+)
 def test_every_model(model, strategy):
     done = run(strategy, model=model)
     assert error_of(api.load(done)) == pytest.approx(done.result.val_mae, abs=1e-6)

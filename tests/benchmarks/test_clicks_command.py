@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from pathlib import Path
 
 import pytest
-from commands import ROOT, Commands
+from commands import ROOT
 
 from benchmarks import clicks
 
 
 @pytest.mark.slow
-def test_ratios_and_memory_are_printed(tmp_path: Path) -> None:
-    here = Commands(tmp_path, tmp_path)
-    words = ("repeats=1", "scale=0.01", "parts=head,memory")
-    done = here.start(*words, module="benchmarks.clicks", PYTHONPATH=str(ROOT)).wait()
-    assert done.code == 0, done.err
+def test_ratios_and_memory_are_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Few fields and rows and small networks, but for what is measured in processes of their own."""
+    small = [word.replace("[512,256]", "[16,8]") for word in clicks.DLRM]
+    monkeypatch.setattr(clicks, "DLRM", tuple(small))
+    monkeypatch.setattr(clicks, "CRITEO_SIZES", clicks.CRITEO_SIZES[:4])
+    monkeypatch.setattr(clicks, "random_clicks", functools.partial(clicks.random_clicks, rows=9000))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    assert clicks.main(["repeats=1", "scale=0.01", "parts=head,memory"]) == 0
+    out = capsys.readouterr().out
     for batch in ("128", "2,048"):
         name = re.escape(f"DLRM, batch {batch} / DLRM, batch {batch}: head alone")
-        assert re.search(rf"\d\.\d\d  \(.* to .*\)  {name}   at most", done.out), done.out
-    assert re.search(
-        r"^337,\d{3} rows of width 16: [\d.]+ s from building to the first step, ", done.out, re.M
-    )
-    assert re.search(r"^60,000 rows of width 64: .* GB in all at most, .* times weights", done.out, re.M)
+        assert re.search(rf"\d\.\d\d  \(.* to .*\)  {name}   at most", out), out
+    assert re.search(r"^337,\d{3} rows of width 16: [\d.]+ s from building to the first step, ", out, re.M)
+    assert re.search(r"^60,000 rows of width 64: .* GB in all at most, .* times weights", out, re.M)
 
 
 @pytest.mark.parametrize("argument", ["repeats=0", "nosuch=1", "parts=nosuch", "scale=2", "repeats=x"])

@@ -23,7 +23,7 @@ from bench.exporting import checking, writing
 from bench.serving import load
 
 SMALL = {"num_ratings": 3000, "num_users": 120, "num_items": 90}
-ONCE = {"epochs": 1, "learning_rate": 0.01, "progress": False}
+ONCE = {"epochs": 1, "learning_rate": 0.01, "progress": False, "jit": False}
 
 
 pytestmark = pytest.mark.usefixtures("own_records")

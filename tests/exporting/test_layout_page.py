@@ -19,7 +19,7 @@ PAGE = (ROOT / "docs" / "layout.md").read_text(encoding="utf-8")
 CODE = "\n".join(re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
 
 DATA = {"num_ratings": 3000, "num_users": 300, "num_items": 200}
-TRAINING = {"epochs": 2, "learning_rate": 0.01, "progress": False}
+TRAINING = {"epochs": 2, "learning_rate": 0.01, "progress": False, "jit": False}
 CHANGED: dict[str, dict[str, Any]] = {
     "qr of three": {"strategy": "qr", "num_partitions": 3, "num_buckets": 7},
     "qr, sums": {"strategy": "qr", "combine": "sum", "num_buckets": 20},
