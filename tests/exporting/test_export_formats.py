@@ -20,6 +20,7 @@ from bench.serving import load
 from bench.serving.formats import FORMATS
 
 SMALL = {"num_ratings": 3000, "num_users": 120, "num_items": 90}
+SOME = ["qr", "ptq_int4", "dhe", "prune"]
 ONCE = {"epochs": 1, "learning_rate": 0.01, "progress": False}
 
 
@@ -122,9 +123,11 @@ def test_both_lists_of_formats_are_equal():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["qr", "ptq_int4", "dhe", "prune"])
-@pytest.mark.parametrize("name", formats.FORMATS)
-def test_every_format_of_some_methods(strategy, name, tmp_path):
+@pytest.mark.parametrize(  # each format with two of them, and each with two formats
+    ("name", "strategy"),
+    [*zip(formats.FORMATS, SOME, strict=True), *zip(formats.FORMATS, SOME[1:] + SOME[:1], strict=True)],
+)
+def test_every_format_of_some_methods(name, strategy, tmp_path):
     for package in formats.FORMATS[name].packages:
         pytest.importorskip(package)
     done = api.run(strategy=strategy, dataset=SMALL, save_weights=True, training=ONCE)

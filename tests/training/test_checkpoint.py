@@ -13,10 +13,9 @@ import numpy as np
 import pytest
 import test_click_training as clicks
 import test_trainer as ratings
-from marks import slow_but
+from marks import slow_but, unlike_in_training
 from test_trainer import TRAINING, Silent, by_rows  # noqa: F401
 
-from bench.embeddings import names
 from bench.records.checkpoint import LONG_SECONDS, Checkpoint
 from bench.training.history import History
 from bench.training.trainer import Trainer
@@ -75,8 +74,8 @@ def check_equal(make, folder, killed_in=3):
     assert len(list(folder.glob("*.safetensors"))) == 1
 
 
-@pytest.mark.parametrize("method", slow_but(("full",), names()))
-def test_every_method_goes_on_to_equal_digits(by_rows, tmp_path, method):  # noqa: F811
+@pytest.mark.parametrize("method", slow_but(("full",), unlike_in_training()))
+def test_every_kind_of_method_goes_on_to_equal_digits(by_rows, tmp_path, method):  # noqa: F811
     check_equal(lambda: rating_trainer(method), tmp_path / "state")
 
 

@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from marks import slow_but
+from marks import slow_but, unlike_in_training
 from test_checkpoint import Killed, KilledIn, click_trainer, rating_trainer
 from test_trainer import Silent, by_rows, interactions, trained  # noqa: F401
 
 from bench import api
 from bench.config import Loader, compose
-from bench.embeddings import names
 from bench.experiment import Experiment
 from bench.records.checkpoint import Checkpoint
 from bench.sweeps.measuring import rehearse
@@ -51,8 +50,8 @@ def test_weights_and_errors_are_those_of_two_copies(by_rows, monkeypatch, optimi
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", names())
-def test_every_method(by_rows, monkeypatch, method):  # noqa: F811
+@pytest.mark.parametrize("method", unlike_in_training())
+def test_every_kind_of_method(by_rows, monkeypatch, method):  # noqa: F811
     plain = trained(DATA, (method, method), learning_rate=0.01, jit=False)
     monkeypatch.setattr("bench.training.layers.HELD_ONCE", 0)
     check_equal(trained(DATA, (method, method), learning_rate=0.01, jit=False), plain)
