@@ -26,6 +26,8 @@ def pytest_configure() -> None:
     # TensorFlow's logger takes hold of standard error as it is when first imported, which in a test is that test's,
     # and closes it when Hydra sets logging up anew.
     absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
+    # Asserts are rewritten once and kept, which is six seconds a worker, where the shell wants no bytecode kept too.
+    sys.dont_write_bytecode = False
     # A shell starts what it runs in the background with Ctrl-C ignored, and commands that tests start inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -41,6 +41,13 @@ BY_SETTINGS = [
     (("embedding@embeddings.zz=qr",), "no field of that name"),
 ]  # fmt: skip
 
+ALONE_AND_SWEPT = [
+    pytest.param(*case, sweep, marks=[pytest.mark.slow] if (number + sweep) % 2 else [])
+    for number, case in enumerate(BY_SETTINGS)
+    for sweep in (False, True)
+]
+"""Each case alone and in a sweep, the one of them slow."""
+
 BY_HEADER = [
     ("dataset.label=zz",),
     ("dataset.fields=[a,zz]",),
@@ -68,8 +75,7 @@ def never(what: str) -> Callable[..., object]:
     return called
 
 
-@pytest.mark.parametrize(("given", "reason"), BY_SETTINGS, ids=lambda value: str(value)[:60])
-@pytest.mark.parametrize("sweep", [False, True])
+@pytest.mark.parametrize(("given", "reason", "sweep"), ALONE_AND_SWEPT, ids=lambda value: str(value)[:60])
 def test_settings_alone(
     given: tuple[str, ...],
     reason: str,

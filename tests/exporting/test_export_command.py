@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from commands import ROOT, Commands, Done
+from commands import ROOT, Commands
 from marks import slow_but
 
 from bench import api, models
@@ -49,9 +49,9 @@ def said(capsys: Any, *arguments: str) -> str:
     return lines[-1]
 
 
-def test_the_whole_command(good: Done, data_dir: Path, tmp_path: Path):
-    commands = Commands(good.cwd, data_dir)
-    named = good.result["run_id"]
+def test_the_whole_command(first: api.Run, tmp_path: Path):
+    commands = Commands(Path.cwd(), Path("data").resolve())
+    named = first.result.run_id
     done = commands.start(
         f"run={named}", f"output_dir={tmp_path / 'new' / 'shop'}", module="bench.export"
     ).wait()
@@ -65,8 +65,8 @@ def test_the_whole_command(good: Done, data_dir: Path, tmp_path: Path):
         "export.json",
     ]
     tree = json.loads((folder / "export.json").read_text())
-    assert tree["fingerprint"] == good.result["fingerprint"]
-    assert tree["bytes"]["promised"] == tree["bytes"]["served"] == good.result["embedding_bytes"]
+    assert tree["fingerprint"] == first.result.fingerprint
+    assert tree["bytes"]["promised"] == tree["bytes"]["served"] == first.result.embedding_bytes
     code = (
         f"import sys; from bench.serving import load; t = load({str(folder)!r}, verify=True);"
         "print(t.lookup('user', [0, '7']).shape, t.predict({'user': [0], 'item': [1]}).shape, 'keras' in sys.modules)"

@@ -154,6 +154,7 @@ def test_a_store_that_breaks_leaves_the_result(folder, caplog):
     assert "could not be marked FAILED" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_database_that_is_removed_while_runs_go_on_is_made_again(folder, database):
     target = tracking.check("sqlite:///removed/mlflow.db", "e")
     (folder / "removed").mkdir()
