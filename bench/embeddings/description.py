@@ -140,6 +140,7 @@ class Progress:
         epoch: number of epochs that have ended.
         epochs: number of epochs of the whole run.
         epoch_ended: True if an epoch has just ended.
+        previous: number of steps that were done when methods were asked before, 0 at first.
     """
 
     step: int
@@ -147,11 +148,16 @@ class Progress:
     epoch: int
     epochs: int
     epoch_ended: bool
+    previous: int = 0
 
     @property
     def share(self) -> float:
         """Share of the run's steps that are done, from 0 to 1."""
         return self.step / self.steps
+
+    def passed(self, parts: int) -> bool:
+        """Returns True if the run has reached a further multiple of 1/parts of its steps since ``previous``."""
+        return self.step * parts // self.steps > self.previous * parts // self.steps
 
 
 @dataclass(frozen=True)

@@ -322,13 +322,13 @@ class Trainer:
             done += chunk.steps
             listener.chunk(number, done, float(losses[-1]), chunk.examples / (now - clock))
             if done < self.batches.steps:
-                progress = self._progress(number - 1, done)
+                progress = self._progress(number - 1, done, chunk.steps)
                 if due := self._due(progress):
                     with self._turn() as waited:
                         self._change(due, progress)
                     began, now = began + waited, time.perf_counter()
             clock = now
-        progress = self._progress(number, 0)
+        progress = self._progress(number, 0, chunk.steps)
         with self._turn() as waited:
             self._change(self._due(progress), progress)
             self.loop.finish()
@@ -338,14 +338,15 @@ class Trainer:
         history.train_s += time.perf_counter() - began
         return total / len(self.data.train)
 
-    def _progress(self, epochs: int, steps: int) -> Progress:
-        """After some epochs and, of the next one, some steps."""
+    def _progress(self, epochs: int, steps: int, latest: int) -> Progress:
+        """After some epochs and, of the next one, some steps. The last chunk had ``latest`` steps."""
         return Progress(
             step=epochs * self.batches.steps + steps,
             steps=self.settings.epochs * self.batches.steps,
             epoch=epochs,
             epochs=self.settings.epochs,
             epoch_ended=steps == 0,
+            previous=epochs * self.batches.steps + steps - latest,
         )
 
     def _due(self, progress: Progress) -> dict[str, CompressedEmbedding]:

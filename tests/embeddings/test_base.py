@@ -7,7 +7,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.embeddings.base import places
+from bench.embeddings.base import Progress, places
 
 integers = st.lists(st.integers(-50, 50), max_size=40)
 
@@ -31,3 +31,18 @@ def test_places_under_xla():
     np.testing.assert_array_equal(
         compiled(tf.constant(entries), tf.constant(values)), places(entries, values, np)
     )
+
+
+def test_what_of_the_run_has_gone_by_since_it_was_asked():
+    asked, previous = [], 0
+    for step in (3, 5, 7, 20, 21, 30):
+        asked.append(Progress(step, 30, 0, 1, step == 30, previous).passed(6))
+        previous = step
+    assert asked == [
+        False,
+        True,
+        False,
+        True,
+        False,
+        True,
+    ]  # multiples of 5 steps lie in (3, 5], (7, 20], (21, 30]

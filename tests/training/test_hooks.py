@@ -178,6 +178,20 @@ def test_a_table_that_changes_after_an_epoch(updates, method):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+def test_is_due_is_told_of_the_step_when_it_was_asked_before(monkeypatch):
+    monkeypatch.setattr("bench.training.batches.CHUNK_EXAMPLES", 16 * 25)
+    asked = []
+
+    class Asked(Full):
+        def is_due(self, progress):
+            if self.vocabulary.name == "user":
+                asked.append((progress.previous, progress.step))
+            return False
+
+    prepared(Asked, interactions(1000))[0].fit(Silent())  # 63 steps an epoch, in chunks of 25
+    assert asked == [(0, 25), (25, 50), (50, 63), (63, 88), (88, 113), (113, 126)]
+
+
 def test_moments_that_start_anew_make_a_difference():
     data = interactions(1000)
     runs = [prepared(method, data) for method in (Halved, Restarted)]
