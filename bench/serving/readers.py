@@ -16,17 +16,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.embeddings.base import Method
+from bench.serving.sparse import sparse
 
 if TYPE_CHECKING:  # a process imports the methods that it serves, and no others
     from bench.embeddings.families.rounded import Integers
-    from bench.embeddings.methods.alpt import ScaledRows
     from bench.embeddings.methods.hash import Hash
     from bench.embeddings.methods.md import MD
     from bench.embeddings.methods.qr import QR
     from bench.embeddings.methods.tt import TT
     from bench.embeddings.served.codes import Codes
-    from bench.embeddings.served.quantized import PackedRows
-    from bench.embeddings.served.sparse import Sparse
+    from bench.embeddings.served.quantized import PackedRows, ScaledRows
 
 Arrays = Mapping[str, np.ndarray]
 Reader = Callable[[np.ndarray], np.ndarray]
@@ -158,16 +157,16 @@ def _integers(form: Integers, arrays: Arrays) -> Reader:
 
 
 def _packed(form: PackedRows, arrays: Arrays) -> Reader:
-    """Multiplies bytes as they are. Of two codes in a byte, a table of 256 pairs gives both."""
+    """Multiplies bytes as they are. Of several codes in a byte, a table of 256 rows gives all."""
     codes, ranges, dim, bits = arrays["codes"], arrays["ranges"], form.embedding_dim, form.settings.bits
-    if bits not in (4, 8):
+    if 8 % bits:
         return _described(form, arrays)
-    pairs = np.stack([np.arange(256) & 15, np.arange(256) >> 4], axis=1).astype(np.float32)
+    numbers, each = _of_byte(bits), 8 // bits
 
     def read(rows: np.ndarray) -> np.ndarray:
         own, found = ranges.take(rows, axis=0).astype(np.float32, copy=False), codes.take(rows, axis=0)
-        if bits == 4:
-            found = pairs.take(found, axis=0).reshape(len(rows), 2 * found.shape[1])[:, :dim]
+        if bits < 8:
+            found = numbers.take(found, axis=0).reshape(len(rows), found.shape[1] * each)[:, :dim]
         out: np.ndarray = np.multiply(found, own[:, :1], dtype=np.float32)
         out += own[:, 1:]
         return out
@@ -175,14 +174,28 @@ def _packed(form: PackedRows, arrays: Arrays) -> Reader:
     return read
 
 
+def _of_byte(bits: int) -> np.ndarray:
+    """Gives the codes of each byte, the lowest bits first: float32 (256, 8 / bits)."""
+    codes: np.ndarray = np.arange(256)[:, None] >> np.arange(0, 8, bits) & (1 << bits) - 1
+    return codes.astype(np.float32)
+
+
 def _scaled(form: ScaledRows, arrays: Arrays) -> Reader:
-    if form.settings.bits != 8:
+    """Multiplies bytes as they are, as ``_packed`` does."""
+    codes, scales, dim, bits = arrays["codes"], arrays["scales"], form.embedding_dim, form.settings.bits
+    if 8 % bits:
         return _described(form, arrays)
-    codes, scales, middle = arrays["codes"], arrays["scales"], np.float32(128)
+    one, middle = form.settings.one_scale, np.float32(1 << bits - 1)
+    numbers, each = _of_byte(bits) - middle, 8 // bits
 
     def read(rows: np.ndarray) -> np.ndarray:
-        out: np.ndarray = np.subtract(codes.take(rows, axis=0), middle, dtype=np.float32)
-        out *= scales.take(rows, axis=0)
+        found, own = codes.take(rows, axis=0), scales if one else scales.take(rows, axis=0)
+        out: np.ndarray
+        if bits < 8:
+            out = numbers.take(found, axis=0).reshape(len(rows), found.shape[1] * each)[:, :dim]
+        else:
+            out = np.subtract(found, middle, dtype=np.float32)
+        out *= own
         return out
 
     return read
@@ -320,35 +333,6 @@ def _md(form: MD, arrays: Arrays) -> Reader:
     return read
 
 
-def _sparse(form: Sparse, arrays: Arrays) -> Reader:
-    """Puts the kept numbers of all ids at their places at once."""
-    values, dim = arrays["values"].reshape(-1), form.embedding_dim
-    if form.by_rows:
-        offsets, columns = arrays["offsets"], arrays["columns"]
-    else:
-        offsets, columns = arrays["positions"], arrays["positions"]
-    by_rows = form.by_rows
-
-    def read(rows: np.ndarray) -> np.ndarray:
-        if by_rows:
-            first, end = offsets.take(rows).astype(np.intp), offsets.take(rows + 1).astype(np.intp)
-        else:
-            begin = rows.astype(offsets.dtype) * dim
-            first, end = offsets.searchsorted(begin), offsets.searchsorted(begin + dim)
-        counts = end - first
-        ends = counts.cumsum()
-        total = int(ends[-1]) if len(ends) else 0
-        places = np.arange(total) + (first - ends + counts).repeat(counts)
-        out = np.zeros((len(rows), dim), np.float32)
-        starts = np.arange(0, len(rows) * dim, dim)
-        if not by_rows:
-            starts = starts - rows.astype(np.intp) * dim
-        out.reshape(-1)[starts.repeat(counts) + columns.take(places)] = values.take(places)
-        return out
-
-    return read
-
-
 def _tt(form: TT, arrays: Arrays) -> Reader:
     """Multiplies the middle core once for all ids of a large batch that have the same digit there."""
     plain = _described(form, arrays)
@@ -381,7 +365,6 @@ def _tt(form: TT, arrays: Arrays) -> Reader:
 
 READERS: Mapping[str, Callable[[Any, Arrays], Reader]] = {
     "families.rounded.Integers": _integers,
-    "methods.alpt.ScaledRows": _scaled,
     "methods.float16.HalfTable": _half,
     "methods.full.Full": _full,
     "methods.hash.Hash": _hash,
@@ -390,7 +373,8 @@ READERS: Mapping[str, Callable[[Any, Arrays], Reader]] = {
     "methods.tt.TT": _tt,
     "served.codes.Codes": _codes,
     "served.quantized.PackedRows": _packed,
-    "served.sparse.Sparse": _sparse,
+    "served.quantized.ScaledRows": _scaled,
+    "served.sparse.Sparse": sparse,
 }
 """The reader of each form that has one, by module and class. A subclass may compute something else, and has its own."""
 

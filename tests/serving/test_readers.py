@@ -9,7 +9,7 @@ from marks import slow_but
 from bench.embeddings import find, names
 from bench.embeddings.base import Kind, Vocabulary
 from bench.embeddings.served.codes import Codes, CodesSettings
-from bench.embeddings.served.quantized import PackedRows, PackedSettings
+from bench.embeddings.served.quantized import PackedRows, PackedSettings, ScaledRows, ScaledSettings
 from bench.embeddings.served.sparse import Sparse, SparseSettings
 from bench.serving.readers import MANY, READERS, SLOW, name_of, reader
 
@@ -48,9 +48,16 @@ FORMS = {
     "rows of 4 bits": lambda v: PackedRows(v, 7, PackedSettings(4, "float16")),
     "rows of 2 bits": lambda v: PackedRows(v, 7, PackedSettings(2)),
     "rows of 8 bits": lambda v: PackedRows(v, 7, PackedSettings(8)),
-    "sparse by rows": lambda v: Sparse(v, 8, SparseSettings(3000)),
+    "sparse by rows": lambda v: Sparse(v, 64, SparseSettings(2000)),
     "sparse by places": lambda v: Sparse(v, 8, SparseSettings(40)),
-    "sparse, wide": lambda v: Sparse(v, 300, SparseSettings(20_000)),
+    "sparse by bits": lambda v: Sparse(v, 8, SparseSettings(3000)),
+    "sparse by bits, odd": lambda v: Sparse(v, 7, SparseSettings(3000)),
+    "sparse, wide": lambda v: Sparse(v, 300, SparseSettings(4000)),
+    "sparse, all": lambda v: Sparse(v, 5, SparseSettings()),
+    "rows of 4 bits, scaled": lambda v: ScaledRows(v, 7, ScaledSettings(4, "float16")),
+    "rows of 3 bits, scaled": lambda v: ScaledRows(v, 7, ScaledSettings(3, "float16")),
+    "rows of 2 bits, one scale": lambda v: ScaledRows(v, 8, ScaledSettings(2, one_scale=True)),
+    "rows of 8 bits, one scale": lambda v: ScaledRows(v, 8, ScaledSettings(8, one_scale=True)),
 }
 
 

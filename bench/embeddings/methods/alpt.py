@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import numpy as np
 
 from bench.config.typed import Range, checked
-from bench.embeddings.base import Array, Arrays, Kind, Lookups, Method, Vocabulary, float32, int32
-from bench.embeddings.families.onesize import OneSize
+from bench.embeddings.base import Array, Arrays, Lookups, Method, Vocabulary, int32
 from bench.embeddings.families.rounded import clipped
-from bench.embeddings.served.bits import pack, packed_width, unpack
+from bench.embeddings.served.bits import pack
+from bench.embeddings.served.quantized import ScaledRows, ScaledSettings
 
 SCALE = 0.08
 """The scale at the start times 2^(bits / 2). So fewer bits have coarser steps and a smaller range."""
@@ -125,41 +125,3 @@ class Alpt(Method[AlptSettings]):
     ) -> AlptSettings:
         """Chooses the most bits within the bytes, from 2 to 8."""
         return cls.fit_size(vocabulary, embedding_dim, settings, budget_bytes, "bits", 2, 8)
-
-
-@dataclass
-class ScaledSettings:
-    """Settings of ``ScaledRows``."""
-
-    bits: int = 8
-    """Bits of an integer."""
-
-
-class ScaledRows(OneSize[ScaledSettings]):
-    """The form that serves: vector(id) = scales[id] k(id), with integers k from -2^(bits - 1) to 2^(bits - 1) - 1.
-
-    ``codes``, uint8 (vocabulary, bytes of a row), holds k + 2^(bits - 1), packed by ``served.bits.pack``. ``scales`` is
-    float32 (vocabulary, 1).
-    """
-
-    Settings = ScaledSettings
-
-    def tables(self) -> tuple[Array, ...]:
-        """Describes ``codes`` and ``scales``."""
-        size, width = self.vocabulary.size, packed_width(self.embedding_dim, self.settings.bits)
-        return (
-            Array("codes", (size, width), "uint8", kind=Kind.CODES),
-            Array("scales", (size, 1), kind=Kind.OTHER, trainable=False),
-        )
-
-    def lookups(self, ids: Any, maps: Arrays, xp: Any) -> Lookups:
-        """Reads the row of each table whose number is the id."""
-        row = int32(ids, xp)
-        return {"codes": row, "scales": row}
-
-    def combine(self, rows: Arrays, indices: Arrays, weights: Arrays, xp: Any, training: bool) -> Any:
-        """Multiplies the integers by the scale of the row."""
-        codes, bits = rows["codes"], self.settings.bits
-        if bits != 8:
-            codes = unpack(codes, self.embedding_dim, bits, xp)
-        return (float32(codes, xp) - np.float32(1 << (bits - 1))) * rows["scales"]

@@ -31,7 +31,7 @@ class Prune(OfFull[PruneSettings], Pruned[PruneSettings]):
         >>> layer.to_served()(np.array([3, 6039])).shape
         TensorShape([2, 64])
         >>> layer.method.nbytes
-        990564
+        845600
 
     Reference:
         Han et al., "Learning both weights and connections for efficient neural networks", 2015 (arXiv 1506.02626): the

@@ -191,6 +191,11 @@ def sum(x: Any, axis: int, keepdims: bool = False) -> Any:
     return ndx.sum(_array(x), axis=axis, keepdims=keepdims)
 
 
+def cumsum(x: Any, axis: int) -> Any:
+    """Adds up to each entry along an axis."""
+    return ndx.cumulative_sum(_array(x), axis=axis)
+
+
 def mean(x: Any, axis: int, keepdims: bool = False) -> Any:
     """Takes the mean along an axis."""
     return ndx.mean(_array(x), axis=axis, keepdims=keepdims)
