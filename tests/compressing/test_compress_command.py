@@ -128,7 +128,8 @@ def test_no_method_needs_keras(name):
 
 
 def test_methods_are_found_by_their_parents():
-    assert choosing.post_training() == ("float16", "full", "pq", "prune", "ptq_int4", "ptq_int8", "svd")
+    wanted = ("float16", "float8", "full", "pq", "prune", "ptq_int2", "ptq_int4", "ptq_int8", "svd")
+    assert choosing.post_training() == wanted
     assert {*choosing.post_training()} < {*names()}
 
 
