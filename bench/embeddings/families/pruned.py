@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, TypeVar
+from math import log
+from typing import Annotated, Any, TypeVar
 
 from bench.config.typed import Range
 from bench.embeddings.base import Method, Vocabulary, check_positive
@@ -12,6 +13,12 @@ from bench.errors import RequestError
 
 DENSITY = 0.1
 """Share of the weights that is kept by default."""
+
+SPREAD = 0.05
+"""Bound of the weights at the start, which are drawn from U(-0.05, 0.05)."""
+
+FAR = 80.0
+"""Bound of the arguments of exp: beyond it, the result is near the bounds of float32."""
 
 
 @dataclass
@@ -69,3 +76,13 @@ class Pruned(Method[P]):
             nnz = largest_nnz(vocabulary.size, embedding_dim, budget_bytes)
             settings = replace(settings, nnz=nnz)
         return cls(vocabulary, embedding_dim, settings).within(budget_bytes)
+
+
+def limits(trained: Any, start: float, rate: float, xp: Any) -> Any:
+    """Computes thresholds, sigmoid(logit(start) + rate * trained)."""
+    return 1 / (1 + xp.exp(-xp.clip(log(start / (1 - start)) + rate * trained, -FAR, FAR)))
+
+
+def shrunk(values: Any, limits: Any, xp: Any) -> Any:
+    """Computes sign(v) max(|v| - s, 0), as v less its part within -s to s."""
+    return values - xp.minimum(xp.maximum(values, -limits), limits)

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import log
 from typing import Annotated, Any, Literal
 
 import numpy as np
 
 from bench.config.typed import Range
 from bench.embeddings.base import Array, Arrays, Change, Kind, Lookups, Progress, int32
-from bench.embeddings.families.pruned import Pruned, PrunedSettings
+from bench.embeddings.families.pruned import SPREAD, Pruned, PrunedSettings, limits, shrunk
 from bench.embeddings.served.sparse import largest_entries
 
 Granularity = Literal["global", "dimension", "feature", "feature_dimension"]
 Retrain = Literal["anew", "learned"]
-
-SPREAD = 0.05
-"""Bound of the weights at the start, which are drawn from U(-0.05, 0.05)."""
-
-FAR = 80.0
-"""Bound of the arguments of exp: beyond it, the result is near the bounds of float32."""
 
 
 @dataclass
@@ -99,7 +92,7 @@ class PEP(Pruned[PEPSettings]):
         table, zero = rows["table"], np.float32(0)
         trained = rows["thresholds"] if self._by_ids else weights["thresholds"][0]
         masked = xp.where(rows["pruned"] > 0, zero, table)
-        return xp.where(weights["searched"] > 0, masked, _shrunk(table, self._limits(trained, xp), xp))
+        return xp.where(weights["searched"] > 0, masked, shrunk(table, self._limits(trained, xp), xp))
 
     def is_due(self, progress: Progress) -> bool:
         """Returns True: the search may end at any time."""
@@ -124,7 +117,7 @@ class PEP(Pruned[PEPSettings]):
         pruned = np.ones(table.shape, np.uint8)
         pruned.reshape(-1)[self._kept(table, limits)] = 0
         anew = self.settings.retrain == "anew" and not ended  # at the end of the run nothing would be learned
-        first = rng.uniform(-SPREAD, SPREAD, table.shape) if anew else _shrunk(table, limits, np)
+        first = rng.uniform(-SPREAD, SPREAD, table.shape) if anew else shrunk(table, limits, np)
         new = {"table": first.astype(np.float32), "pruned": pruned, "searched": np.ones(1, np.int32)}
         return Change(new, reset_moments=anew)
 
@@ -138,7 +131,7 @@ class PEP(Pruned[PEPSettings]):
         if arrays["searched"][0]:
             return self.served().stored(table, np.flatnonzero(arrays["pruned"] == 0))
         limits = self._limits(arrays["thresholds"], np)
-        return self.served().stored(_shrunk(table, limits, np), self._kept(table, limits))
+        return self.served().stored(shrunk(table, limits, np), self._kept(table, limits))
 
     def _kept(self, table: np.ndarray, limits: np.ndarray) -> np.ndarray:
         return largest_entries(np.abs(table) - limits, self.nnz, self.vocabulary.name)
@@ -153,11 +146,4 @@ class PEP(Pruned[PEPSettings]):
         return Array("thresholds", (rows, width), initializer="zeros")
 
     def _limits(self, trained: Any, xp: Any) -> Any:
-        start = self.settings.threshold
-        t = log(start / (1 - start)) + self.settings.threshold_rate * trained
-        return 1 / (1 + xp.exp(-xp.clip(t, -FAR, FAR)))
-
-
-def _shrunk(values: Any, limits: Any, xp: Any) -> Any:
-    """Computes sign(v) max(|v| - s, 0), as v less its part within -s to s."""
-    return values - xp.minimum(xp.maximum(values, -limits), limits)
+        return limits(trained, self.settings.threshold, self.settings.threshold_rate, xp)
