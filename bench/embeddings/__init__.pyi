@@ -19,15 +19,19 @@ from bench.embeddings.registry import find, names, read, settings_class
 __all__ = [
     "AdaptEmbedding",
     "AlptEmbedding",
+    "AutoSrhEmbedding",
     "BloomEmbedding",
     "CCEEmbedding",
     "CEEmbedding",
+    "CERPEmbedding",
     "CompressedEmbedding",
     "DHEEmbedding",
     "DPQEmbedding",
+    "DQRMEmbedding",
     "DeepLightEmbedding",
     "Embedding",
     "Float16Embedding",
+    "Float8Embedding",
     "FullEmbedding",
     "HashEmbedding",
     "HashEmbeddingEmbedding",
@@ -39,6 +43,7 @@ __all__ = [
     "MGQEEmbedding",
     "PEPEmbedding",
     "PQEmbedding",
+    "PTQInt2Embedding",
     "PTQInt4Embedding",
     "PTQInt8Embedding",
     "PruneEmbedding",
@@ -46,6 +51,7 @@ __all__ = [
     "ROBEEmbedding",
     "SVDEmbedding",
     "TTEmbedding",
+    "TrainedFloat8Embedding",
     "choices",
     "find",
     "names",
@@ -170,6 +176,76 @@ def AlptEmbedding(
         Li, Guo, Hou, Zhang, Tang, Tang, Zhang and Li, "Adaptive low-precision training for embeddings in click-through
         rate prediction", 2023 (arXiv 2212.05735). Esser et al., "Learned step size quantization", 2020 (arXiv
         1902.08153): the gradient of the scale.
+    """
+
+def AutoSrhEmbedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    nnz: int | None = None,
+    density: float | None = None,
+    num_groups: int = 6,
+    search_share: float = 0.5,
+    gate_l1: float = 1e-05,
+) -> CompressedEmbedding:
+    """AutoSrh: trained gates by popularity and column find the weights of a full table to keep.
+
+    vector(id)[j] = table[id, j] gates[group(id), j], with a gate from 0 to 1 for each group of ids and column.
+
+    Ids are in groups by their training frequency: of the ids, sorted by rising frequency, each group has an equal part,
+    and equally frequent ids are in one group. All gates begin at 1. They are trained with the table, and clipped to
+    [0, 1] after each update.
+
+    After ``search_share`` of the run's steps, the ``nnz`` products with the largest magnitudes are kept, of equal ones
+    the first. The table becomes these products, and the rest of the run trains it without gates and with all other
+    weights 0. The optimizer's moments stay.
+
+    The paper trains the gates on validation rows, which no method here may read, and trains again from the start.
+
+    Training holds one byte a weight in addition to ``full``'s table with its moments.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        nnz: Number of weights that are kept. None: by ``density``; under a budget, as many as fit.
+        density: Share of the weights that is kept. None: by ``nnz`` or the budget; without both 0.1.
+        num_groups: Number of groups of ids with about equally many ids, by how often they are trained
+            on. At most 256.
+        search_share: Share of the run's steps in which gates look for the weights to keep. The rest
+            trains these.
+        gate_l1: Factor of the sum of an id's gates, which is added to the loss as its mean over a
+            batch.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import AutoSrhEmbedding
+        >>> layer = AutoSrhEmbedding(6040, 64, density=0.05)
+        >>> layer(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes
+        120804
+
+    Reference:
+        Kong, Cheng, Shen and Huang, "AutoSrh: an embedding dimensionality search framework for tabular data
+        prediction", 2022 (IEEE Transactions on Knowledge and Data Engineering).
     """
 
 def BloomEmbedding(
@@ -350,6 +426,79 @@ def CEEmbedding(
         systems", 2019 (arXiv 1909.02107): its concatenation, with independent hashes as partitions.
     """
 
+def CERPEmbedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    num_buckets: int | None = None,
+    density: float = 0.5,
+    search_share: float = 0.3,
+    threshold: float = 0.02,
+    threshold_rate: float = 100.0,
+    reward: float = 1.0,
+) -> CompressedEmbedding:
+    """CERP: an id's vector is the sum of rows of two small tables, which are pruned while they are trained.
+
+    vector(id) = P[id mod b] + Q[id // ceil(vocabulary / b)], with b = num_buckets and two sparse tables.
+
+    No two ids read the same two rows, because b * b is at least the vocabulary.
+
+    During the search, each weight v is shrunk to sign(v) max(|v| - s, 0), with the threshold s of its table and column;
+    see ``pep``. To the loss is added - gamma mean(tanh(100 vector)^2), a reward for sums without zeros. So the zeros of
+    one table fall where the other has none. gamma falls from ``reward`` to 0 by the end of the search.
+
+    Then the weights with the largest |v| - s are kept, the same number in each table, and of equal ones the first. The
+    tables and their moments start anew from U(-0.05, 0.05), and the rest of the run trains the weights that are kept.
+    Where the search lasts to the end of the run, they stay as the search has left them.
+
+    The paper has a threshold for each weight, adds up the reward over a batch, halves gamma in each epoch, and begins
+    anew from the first values.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        num_buckets: Rows b of each table, at most one an id. None: vocabulary // 50, and at least the
+            smallest number that tells all ids apart; under a budget, as many as fit.
+        density: Share of the weights of each table that is kept.
+        search_share: Share of the run's steps in which thresholds look for the weights to keep. The
+            rest trains these.
+        threshold: Thresholds at the start, in units of the weights, which begin below 0.05.
+        threshold_rate: Learning rate of the thresholds, as a multiple of the run's.
+        reward: Weight of the reward for sums without zeros at the start. It falls to 0 by the end of
+            the search.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import CERPEmbedding
+        >>> layer = CERPEmbedding(6040, 64, num_buckets=120)
+        >>> layer(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes  # of each table: 3,840 numbers, a bit for each place, and where each row begins
+        33600
+
+    Reference:
+        Liang, Chen, Nguyen, Li and Yin, "Learning compact compositional embeddings via regularized pruning for
+        recommendation", 2023 (arXiv 2309.03518).
+    """
+
 def DHEEmbedding(
     vocabulary_size: int,
     embedding_dim: int = 64,
@@ -488,6 +637,63 @@ def DPQEmbedding(
         1908.09756).
     """
 
+def DQRMEmbedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    bits: int | None = None,
+    granularity: Literal["row", "table"] = "row",
+) -> CompressedEmbedding:
+    """DQRM: a table whose rows are read as small integers while it is trained in float32.
+
+    vector(id) = s k(id), with integers k = clip(round(table[id] / s)) of ``bits`` bits and a step s.
+
+    The table is trained in float32. Only what a step reads is rounded, and the gradient passes the rounding unchanged,
+    also where it clips. So the rounding is a noise that keeps small differences from being learned by heart.
+
+    s = max |table[id]| / (2^(bits - 1) - 1), with the maximum as float16, as it serves. With ``granularity=table`` the
+    maximum is that of the whole table, as float32. It is taken after the first chunk of steps and 20 times in the run;
+    before, it is 0.05, the bound of the numbers at the start.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        bits: Bits of an integer, from 2 to 8. None: 8; under a budget, as many as fit.
+        granularity: The numbers that share a step. ``row``: those of an id. ``table``: all, as
+            published.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import DQRMEmbedding
+        >>> layer = DQRMEmbedding(6040, 64, bits=4)
+        >>> layer(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes  # 32 bytes of integers and 2 of the step an id
+        205360
+
+    Reference:
+        Zhou, Dong, Chan, Kalamkar, Marculescu and Keutzer, "DQRM: deep quantized recommendation models", 2024 (arXiv
+        2410.20046).
+    """
+
 def DeepLightEmbedding(
     vocabulary_size: int,
     embedding_dim: int = 64,
@@ -598,6 +804,62 @@ def Float16Embedding(
 
     Reference:
         IEEE 754, "Standard for floating-point arithmetic", 2008: binary16.
+    """
+
+def Float8Embedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    kind: Literal["fp8", "nfp8"] = "nfp8",
+    scaled: bool = True,
+) -> CompressedEmbedding:
+    """Floating-point numbers of eight bits: a trained full table, each number as a byte.
+
+    vector(id)[j] = the float8 number nearest to table[id, j], with a trained full table.
+
+    Float8 has four significant bits: numbers that are not near 0 change by at most 1 part in 16. See
+    ``bench.embeddings.served.eight_bits``. All 256 numbers are stored once, as 1,024 bytes.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        kind: The numbers. ``fp8``: the largest is 240. ``nfp8``: the largest exponent is used too, up
+            to 448.
+        scaled: Whether the table is divided by a power of two: the smallest with which its largest
+            magnitude is in range. It costs no bytes, because the 256 numbers are stored with it. False:
+            numbers beyond the range become its ends.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import Float8Embedding
+        >>> layer = Float8Embedding(6040, 64)
+        >>> layer(np.array([3, 6039])).shape  # trained as a full table
+        TensorShape([2, 64])
+        >>> layer.to_served()(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes  # a byte a number, and the list of all numbers
+        387584
+
+    Reference:
+        Micikevicius et al., "FP8 formats for deep learning", 2022 (arXiv 2209.05433).
     """
 
 def FullEmbedding(
@@ -1243,6 +1505,63 @@ def PQEmbedding(
         Analysis and Machine Intelligence 33(1), 2011.
     """
 
+def PTQInt2Embedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    range_dtype: Literal["float32", "float16"] = "float16",
+    clipping: Literal["none", "greedy"] = "none",
+) -> CompressedEmbedding:
+    """Post-training quantization to two bits: a trained full table, each row on a range of its own.
+
+    vector(id) = step(id) code(id) + offset(id), with codes of two bits.
+
+    ``full`` is trained, and each row of its table is quantized: see ``bench.embeddings.served.quantized``. Four numbers
+    stand for all of a row. So the largest magnitudes cost the others much, and the greedy search may give up half of
+    the range, where the paper's, for four bits, gives up 16%.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        range_dtype: Type of the step and the offset that each row keeps.
+        clipping: The choice of a row's range. ``none``: from its smallest number to its largest.
+            ``greedy``: by a search that narrows this range, to half of it at most, for the smallest
+            squared error.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import PTQInt2Embedding
+        >>> layer = PTQInt2Embedding(6040, 64, clipping="greedy")
+        >>> layer(np.array([3, 6039])).shape  # trained as a full table
+        TensorShape([2, 64])
+        >>> layer.to_served()(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes
+        120800
+
+    Reference:
+        Guan, Malevich, Yang, Park and Yuen, "Post-training 4-bit quantization on embedding tables", 2019 (arXiv
+        1911.02079).
+    """
+
 def PTQInt4Embedding(
     vocabulary_size: int,
     embedding_dim: int = 64,
@@ -1397,7 +1716,7 @@ def PruneEmbedding(
         >>> layer.to_served()(np.array([3, 6039])).shape
         TensorShape([2, 64])
         >>> layer.method.nbytes
-        990564
+        845600
 
     Reference:
         Han et al., "Learning both weights and connections for efficient neural networks", 2015 (arXiv 1506.02626): the
@@ -1650,4 +1969,57 @@ def TTEmbedding(
     Reference:
         Yin et al., "TT-Rec: tensor train compression for deep learning recommendation models", 2021 (arXiv 2101.11714).
         Hrinchuk et al., "Tensorized embedding layers", 2020 (arXiv 1901.10787).
+    """
+
+def TrainedFloat8Embedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    kind: Literal["fp8", "nfp8"] = "nfp8",
+) -> CompressedEmbedding:
+    """A table of floating-point numbers of eight bits, trained as such by stochastic rounding.
+
+    vector(id)[j] = 2^-5 times a float8 number, with a table that is rounded after each update.
+
+    The optimizer updates a row in float32. Then each number becomes one of its two neighbours among the float8 numbers
+    times 2^-5, by chance, so that the expectation stays and small updates are not lost. In the forward pass a row is
+    rounded to the nearest numbers, because initial values and momentum are between them. The gradient passes this
+    rounding unchanged.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        kind: The numbers. ``fp8``: the largest is 7.5. ``nfp8``: the largest exponent is used too, up
+            to 14.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import TrainedFloat8Embedding
+        >>> layer = TrainedFloat8Embedding(6040, 64)
+        >>> layer(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes  # a byte a number, and the list of all numbers
+        387584
+
+    Reference:
+        Micikevicius et al., "FP8 formats for deep learning", 2022 (arXiv 2209.05433). Gupta et al., "Deep learning with
+        limited numerical precision", 2015 (arXiv 1502.02551): stochastic rounding.
     """

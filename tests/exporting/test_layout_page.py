@@ -28,9 +28,12 @@ CHANGED: dict[str, dict[str, Any]] = {
     "robe, signs": {"strategy": "robe", "signs": True},
     "hashednet, signs": {"strategy": "hashednet", "signs": True},
     "hash_embedding, hashed": {"strategy": "hash_embedding", "num_rows": 20, "num_weight_rows": 30},
-    "pep by rows": {"strategy": "pep", "density": 0.5},
+    "pep by bits": {"strategy": "pep", "density": 0.5},
     "dhe, relu": {"strategy": "dhe", "activation": "relu"},
     "alpt of 4 bits": {"strategy": "alpt", "bits": 4},
+    "dqrm, one step": {"strategy": "dqrm", "bits": 3, "granularity": "table"},
+    "prune by rows": {"strategy": "prune", "density": 0.11},
+    "cerp, few kept": {"strategy": "cerp", "density": 0.1},
     "adapt, all cold": {"strategy": "adapt", "num_hot": 0, "num_cold": 30},
     "md, projected": {"strategy": "md", "block_splits": [30], "block_dims": [8, 3], "projection_bias": False},
 }
