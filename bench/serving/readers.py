@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.embeddings.base import Method
-from bench.serving.sparse import sparse
+from bench.serving.sparse import sparse, sparse_sum
 
 if TYPE_CHECKING:  # a process imports the methods that it serves, and no others
     from bench.embeddings.families.rounded import Integers
@@ -365,6 +365,7 @@ def _tt(form: TT, arrays: Arrays) -> Reader:
 
 READERS: Mapping[str, Callable[[Any, Arrays], Reader]] = {
     "families.rounded.Integers": _integers,
+    "methods.cerp.SparseSum": sparse_sum,
     "methods.float16.HalfTable": _half,
     "methods.full.Full": _full,
     "methods.hash.Hash": _hash,

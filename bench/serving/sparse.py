@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:  # a process imports the methods that it serves, and no others
+    from bench.embeddings.methods.cerp import SparseSum
     from bench.embeddings.served.sparse import Sparse
 
 
@@ -54,6 +55,25 @@ def _by_bits(arrays: Mapping[str, np.ndarray], dim: int) -> Callable[[np.ndarray
         places = _runs(offsets.take(rows).astype(np.intp), there.sum(axis=1))
         out = np.zeros((len(rows), dim), np.float32)
         out[there] = values.take(places)
+        return out
+
+    return read
+
+
+def sparse_sum(form: SparseSum, arrays: Mapping[str, np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    """Adds the rows of two sparse tables."""
+    from bench.embeddings.methods.cerp import digits
+
+    first, second = (
+        sparse(part, {array.name: arrays[f"{name}_{array.name}"] for array in part.arrays()})
+        for name, part in form.parts.items()
+    )
+    size, buckets = form.vocabulary.size, form.settings.num_buckets
+
+    def read(rows: np.ndarray) -> np.ndarray:
+        remainder, quotient = digits(rows, size, buckets, np)
+        out = first(remainder)
+        out += second(quotient)
         return out
 
     return read
