@@ -435,7 +435,7 @@ def CERPEmbedding(
     seed: int | None = None,
     name: str | None = None,
     dtype: Any = None,
-    num_buckets: int | None = None,
+    num_rows: int | None = None,
     density: float = 0.5,
     search_share: float = 0.3,
     threshold: float = 0.02,
@@ -444,7 +444,7 @@ def CERPEmbedding(
 ) -> CompressedEmbedding:
     """CERP: an id's vector is the sum of rows of two small tables, which are pruned while they are trained.
 
-    vector(id) = P[id mod b] + Q[id // ceil(vocabulary / b)], with b = num_buckets and two sparse tables.
+    vector(id) = P[id mod b] + Q[id // ceil(vocabulary / b)], with b = num_rows and two sparse tables.
 
     No two ids read the same two rows, because b * b is at least the vocabulary.
 
@@ -469,7 +469,7 @@ def CERPEmbedding(
             global seed decides.
         name: Name of the layer.
         dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
-        num_buckets: Rows b of each table, at most one an id. None: vocabulary // 50, and at least the
+        num_rows: Rows b of each table, at most one an id. None: vocabulary // 50, and at least the
             smallest number that tells all ids apart; under a budget, as many as fit.
         density: Share of the weights of each table that is kept.
         search_share: Share of the run's steps in which thresholds look for the weights to keep. The
@@ -488,7 +488,7 @@ def CERPEmbedding(
     Example:
         >>> import numpy as np
         >>> from bench.embeddings import CERPEmbedding
-        >>> layer = CERPEmbedding(6040, 64, num_buckets=120)
+        >>> layer = CERPEmbedding(6040, 64, num_rows=120)
         >>> layer(np.array([3, 6039])).shape
         TensorShape([2, 64])
         >>> layer.method.nbytes  # of each table: 3,840 numbers, a bit for each place, and where each row begins

@@ -68,7 +68,7 @@ def sparse_sum(form: SparseSum, arrays: Mapping[str, np.ndarray]) -> Callable[[n
         sparse(part, {array.name: arrays[f"{name}_{array.name}"] for array in part.arrays()})
         for name, part in form.parts.items()
     )
-    size, buckets = form.vocabulary.size, form.settings.num_buckets
+    size, buckets = form.vocabulary.size, form.settings.num_rows
 
     def read(rows: np.ndarray) -> np.ndarray:
         remainder, quotient = digits(rows, size, buckets, np)

@@ -32,7 +32,7 @@ Share = Annotated[float, Range(above=0, high=1)]
 class CERPSettings:
     """Settings of ``cerp``."""
 
-    num_buckets: int | None = None
+    num_rows: int | None = None
     """Rows b of each table, at most one an id. None: vocabulary // 50, and at least the smallest number that tells all
     ids apart; under a budget, as many as fit."""
 
@@ -53,7 +53,7 @@ class CERPSettings:
 
 
 class CERP(Method[CERPSettings]):
-    """vector(id) = P[id mod b] + Q[id // ceil(vocabulary / b)], with b = num_buckets and two sparse tables.
+    """vector(id) = P[id mod b] + Q[id // ceil(vocabulary / b)], with b = num_rows and two sparse tables.
 
     No two ids read the same two rows, because b * b is at least the vocabulary.
 
@@ -71,7 +71,7 @@ class CERP(Method[CERPSettings]):
     Example:
         >>> import numpy as np
         >>> from bench.embeddings import CERPEmbedding
-        >>> layer = CERPEmbedding(6040, 64, num_buckets=120)
+        >>> layer = CERPEmbedding(6040, 64, num_rows=120)
         >>> layer(np.array([3, 6039])).shape
         TensorShape([2, 64])
         >>> layer.method.nbytes  # of each table: 3,840 numbers, a bit for each place, and where each row begins
@@ -86,34 +86,34 @@ class CERP(Method[CERPSettings]):
     family = "pruning"
 
     def resolve(self, settings: CERPSettings) -> CERPSettings:
-        """Chooses num_buckets. A number that gives two ids the same rows is refused."""
+        """Chooses num_rows. A number that gives two ids the same rows is refused."""
         size = self.vocabulary.size
         smallest = smallest_num_buckets(size)
         checked("density", settings.density, Density)
         checked("search_share", settings.search_share, Share)
-        buckets = max(size // 50, smallest) if settings.num_buckets is None else settings.num_buckets
+        buckets = max(size // 50, smallest) if settings.num_rows is None else settings.num_rows
         if buckets < smallest:
             raise RequestError(
-                f"num_buckets={buckets}: too few to tell apart the {size} ids of {self.vocabulary.name}; "
+                f"num_rows={buckets}: too few to tell apart the {size} ids of {self.vocabulary.name}; "
                 f"the smallest that works is {smallest}"
             )
-        return replace(settings, num_buckets=min(buckets, size))
+        return replace(settings, num_rows=min(buckets, size))
 
     @property
-    def num_buckets(self) -> int:
+    def num_rows(self) -> int:
         """Rows of each table."""
-        assert self.settings.num_buckets is not None
-        return self.settings.num_buckets
+        assert self.settings.num_rows is not None
+        return self.settings.num_rows
 
     @property
     def nnz(self) -> int:
         """Number of weights that are kept of each table."""
-        most = most_entries(self.num_buckets, self.embedding_dim)
-        return min(max(1, round(self.settings.density * self.num_buckets * self.embedding_dim)), most)
+        most = most_entries(self.num_rows, self.embedding_dim)
+        return min(max(1, round(self.settings.density * self.num_rows * self.embedding_dim)), most)
 
     def tables(self) -> tuple[Array, ...]:
         """Describes the tables, and which of their weights are not kept: uint8, 1 if so."""
-        shape = (self.num_buckets, self.embedding_dim)
+        shape = (self.num_rows, self.embedding_dim)
         pruned = [Array(f"{part}_pruned", shape, "uint8", kind=Kind.OTHER) for part in PARTS]
         return (*(Array(part, shape) for part in PARTS), *pruned)
 
@@ -131,7 +131,7 @@ class CERP(Method[CERPSettings]):
 
     def lookups(self, ids: Any, maps: Arrays, xp: Any) -> Lookups:
         """Reads the row of ``p`` by the remainder of the id, and that of ``q`` by the quotient."""
-        p, q = digits(ids, self.vocabulary.size, self.num_buckets, xp)
+        p, q = digits(ids, self.vocabulary.size, self.num_rows, xp)
         return {"p": p, "p_pruned": p, "q": q, "q_pruned": q}
 
     def combine(self, rows: Arrays, indices: Arrays, weights: Arrays, xp: Any, training: bool) -> Any:
@@ -194,7 +194,7 @@ class CERP(Method[CERPSettings]):
 
     def served(self) -> SparseSum:
         """Describes two sparse tables."""
-        return SparseSum(self.vocabulary, self.embedding_dim, SparseSumSettings(self.num_buckets, self.nnz))
+        return SparseSum(self.vocabulary, self.embedding_dim, SparseSumSettings(self.num_rows, self.nnz))
 
     def serve(self, arrays: Mapping[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Keeps the weights that the search has chosen; before the end of the search, its choice for now, shrunk.
@@ -222,21 +222,21 @@ class CERP(Method[CERPSettings]):
         """Chooses the most buckets within the bytes."""
         smallest = smallest_num_buckets(vocabulary.size)
         return cls.fit_size(
-            vocabulary, embedding_dim, settings, budget_bytes, "num_buckets", smallest, vocabulary.size
+            vocabulary, embedding_dim, settings, budget_bytes, "num_rows", smallest, vocabulary.size
         )
 
 
-def digits(ids: Any, size: int, num_buckets: int, xp: Any) -> tuple[Any, Any]:
+def digits(ids: Any, size: int, num_rows: int, xp: Any) -> tuple[Any, Any]:
     """Returns id mod b and id // ceil(size / b), int32 of the ids' shape."""
     ids = int32(ids, xp)
-    return ids - ids // num_buckets * num_buckets, ids // -(-size // num_buckets)
+    return ids - ids // num_rows * num_rows, ids // -(-size // num_rows)
 
 
 @dataclass
 class SparseSumSettings:
     """Settings of ``SparseSum``."""
 
-    num_buckets: int = 1
+    num_rows: int = 1
     """Rows of each table."""
 
     nnz: int = 1
@@ -258,7 +258,7 @@ class SparseSum(Method[SparseSumSettings]):
     @property
     def parts(self) -> dict[str, Sparse]:
         """The sparse tables."""
-        rows, nnz = self.settings.num_buckets, self.settings.nnz
+        rows, nnz = self.settings.num_rows, self.settings.nnz
         form = Sparse(Vocabulary(self.vocabulary.name, rows), self.embedding_dim, SparseSettings(nnz))
         return dict.fromkeys(PARTS, form)
 
@@ -279,7 +279,7 @@ class SparseSum(Method[SparseSumSettings]):
     def lookups(self, ids: Any, maps: Arrays, xp: Any) -> Lookups:
         """Finds the numbers of the row of each table."""
         found: Lookups = {}
-        rows = digits(ids, self.vocabulary.size, self.settings.num_buckets, xp)
+        rows = digits(ids, self.vocabulary.size, self.settings.num_rows, xp)
         for (part, form), row in zip(self.parts.items(), rows, strict=True):
             own = {array.name: maps[f"{part}_{array.name}"] for array in form.maps()}
             found |= {f"{part}_{name}": value for name, value in form.lookups(row, own, xp).items()}

@@ -10,7 +10,7 @@ from bench.errors import RequestError, RunFailed
 
 
 def cerp(size=10, dim=3, **settings):
-    return CERP(Vocabulary("user", size), dim, CERPSettings(**{"num_buckets": 4, **settings}))
+    return CERP(Vocabulary("user", size), dim, CERPSettings(**{"num_rows": 4, **settings}))
 
 
 def arrays_of(method, seed=0, searched=0):
@@ -35,13 +35,13 @@ def test_rows_by_hand():
 
 @pytest.mark.parametrize(("size", "buckets"), [(10, 4), (16, 4), (17, 5), (1000, 32), (1000, 999), (1, 1)])
 def test_no_two_ids_read_the_same_rows(size, buckets):
-    rows = cerp(size, num_buckets=buckets).lookups(np.arange(size), {}, np)
+    rows = cerp(size, num_rows=buckets).lookups(np.arange(size), {}, np)
     assert len({*zip(rows["p"].tolist(), rows["q"].tolist(), strict=True)}) == size
 
 
 def test_without_thresholds_it_is_the_sum_of_qr():
     size, b = 9, 3  # ceil(9 / 3) is 3 too, so both divide by the same number
-    method = cerp(size, num_buckets=b, threshold=1e-30)
+    method = cerp(size, num_rows=b, threshold=1e-30)
     qr = find("qr")(Vocabulary("user", size), 3, find("qr").Settings(num_buckets=b, combine="sum"))
     arrays = arrays_of(method)
     expected = qr(np.arange(size), {"quotient": arrays["q"], "remainder": arrays["p"]})
@@ -123,22 +123,20 @@ def test_due_where_the_reward_falls_and_at_the_end_of_the_search():
 
 
 def test_bytes_by_hand_and_the_most_buckets_within():
-    method = cerp(6040, 64, num_buckets=120)
+    method = cerp(6040, 64, num_rows=120)
     assert method.serving_bytes() == {Kind.TABLES: 2 * 4 * 3840, Kind.OTHER: 2 * (120 * 8 + 120 * 4)}
     field, budget = Vocabulary("user", 6040), 6040 * 64 * 4 // 10
     fitted = CERP.fit(field, 64, CERPSettings(), budget)
     each = 32 * 4 + 8 + 4  # half of the numbers, bits, and where the row begins
-    assert fitted.num_buckets == budget // (2 * each)
+    assert fitted.num_rows == budget // (2 * each)
     with pytest.raises(OverBudget) as caught:
         CERP.fit(field, 64, CERPSettings(), 1000)
-    assert caught.value.smallest_bytes == CERP(field, 64, CERPSettings(num_buckets=78)).nbytes
+    assert caught.value.smallest_bytes == CERP(field, 64, CERPSettings(num_rows=78)).nbytes
 
 
 def test_wrong_settings_and_weights():
-    with pytest.raises(
-        RequestError, match=r"num_buckets=3: too few to tell apart the 10 ids of user; .* is 4"
-    ):
-        cerp(num_buckets=3)
+    with pytest.raises(RequestError, match=r"num_rows=3: too few to tell apart the 10 ids of user; .* is 4"):
+        cerp(num_rows=3)
     with pytest.raises(RequestError, match="density=0"):
         cerp(density=0.0)
     method = cerp()
