@@ -654,7 +654,7 @@ def DQRMEmbedding(
     vector(id) = s k(id), with integers k = clip(round(table[id] / s)) of ``bits`` bits and a step s.
 
     The table is trained in float32. Only what a step reads is rounded, and the gradient passes the rounding unchanged,
-    also where it clips. So the rounding is a noise that keeps small differences from being learned by heart.
+    also where it clips.
 
     s = max |table[id]| / (2^(bits - 1) - 1), with the maximum as float16, as it serves. With ``granularity=table`` the
     maximum is that of the whole table, as float32. It is taken after the first chunk of steps and 20 times in the run;
