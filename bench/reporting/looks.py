@@ -28,6 +28,11 @@ def _turned(points: Sequence[tuple[float, float]], quarters: int) -> str:
     return _polygon(*points)
 
 
+def _slanted(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Turns a shape by an eighth."""
+    return [((x - y) * math.sqrt(0.5), (x + y) * math.sqrt(0.5)) for x, y in points]
+
+
 def _regular(corners: int, inner: float = 1.0) -> str:
     """Gives a regular polygon with a corner at the top; a star if ``inner``, every second radius, is below 1."""
     radii = [1.0, inner] if inner < 1 else [1.0]
@@ -47,7 +52,7 @@ _PLUS = [
     (-0.32, -1), (0.32, -1), (0.32, -0.32), (1, -0.32), (1, 0.32), (0.32, 0.32), (0.32, 1), (-0.32, 1),
     (-0.32, 0.32), (-1, 0.32), (-1, -0.32), (-0.32, -0.32),
 ]  # fmt: skip
-_SALTIRE = [((x - y) * math.sqrt(0.5), (x + y) * math.sqrt(0.5)) for x, y in _PLUS]
+_SALTIRE = _slanted(_PLUS)
 _T = [
     (-0.95, -0.9), (0.95, -0.9), (0.95, -0.3), (0.32, -0.3), (0.32, 0.95), (-0.32, 0.95), (-0.32, -0.3),
     (-0.95, -0.3),
@@ -88,8 +93,11 @@ FAMILIES: Mapping[str, Family] = {
     "precision": Family("#CC79A7", (
         _polygon(*_BAR), _turned(_BAR, 1), _polygon(*_HOURGLASS), _turned(_HOURGLASS, 1),
         *(_turned(_CHEVRON, quarters) for quarters in (0, 2, 1, 3)),
+        *(_turned(_slanted(_BAR), quarters) for quarters in (0, 1)),
     )),
-    "pruning": Family("#56B4E9", tuple(_turned(_ARROW, quarters) for quarters in (0, 2, 1, 3))),
+    "pruning": Family("#56B4E9", tuple(
+        _turned(shape, quarters) for shape in (_ARROW, _slanted(_ARROW)) for quarters in (0, 2, 1, 3)
+    )),
     SEVERAL: Family("#8B5A2B", _SPARE),
     OTHER: Family("#777777", _SPARE),
 }  # fmt: skip
