@@ -23,6 +23,7 @@ from bench.embeddings.description import (
     Initializer,
     Kind,
     Lookups,
+    Pairs,
     Progress,
     Vocabulary,
 )  # fmt: skip
@@ -31,7 +32,7 @@ from bench.errors import RequestError
 
 __all__ = [
     "MAX_IDS", "Array", "Arrays", "Change", "Clipped", "Initializer", "Kind", "Lookups", "Method", "OverBudget",
-    "Progress", "Vocabulary", "as_typed", "check_positive", "float32", "int32", "largest", "places",
+    "Pairs", "Progress", "Vocabulary", "as_typed", "check_positive", "float32", "int32", "largest", "places",
 ]  # fmt: skip
 
 S = TypeVar("S")
@@ -223,10 +224,18 @@ class Method(ABC, Generic[S]):
     def parent(self) -> Method[Any] | None:
         """Returns the method that another run trains first; None for a method that is trained itself.
 
-        A post-training method trains nothing. It has the arrays of its parent, and ``serve`` compresses them. Equal
-        parents are trained once.
+        A post-training method trains nothing, unless ``is_trained`` says so. It has the arrays of its parent, and
+        ``serve`` compresses them. Equal parents are trained once.
         """
         return None
+
+    def is_trained(self) -> bool:
+        """Returns True if a run trains the method. With a parent, it then begins with the arrays of ``start``."""
+        return self.parent() is None
+
+    def start(self, arrays: Mapping[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Makes all arrays that training begins with from those of the trained parent. ``rng`` is as in ``serve``."""
+        raise NotImplementedError(f"{self.name()}: is_trained with a parent, without start")
 
     def served(self) -> Method[Any]:
         """Returns the description of the form that serves."""

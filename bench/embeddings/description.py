@@ -5,12 +5,12 @@ Nothing here imports Keras or TensorFlow.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,6 +39,20 @@ class Kind(StrEnum):
     OTHER = "other"
 
 
+class Pairs(NamedTuple):
+    """The training rows' ids of a field, beside those of another field in the same rows.
+
+    Attributes:
+        ids: ids of the field, integers (rows,).
+        others: ids of the other field, integers (rows,).
+        size: number of ids of the other field.
+    """
+
+    ids: np.ndarray
+    others: np.ndarray
+    size: int
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """The ids of one categorical field.
@@ -48,6 +62,8 @@ class Vocabulary:
         size: number of ids; valid ids are 0 to size - 1.
         counts: training frequency of each id, int64 of shape (size,). With None, ids count as sorted by falling
             frequency.
+        pairs: gives the training rows, once for each other field. None if they are not known. Nothing is read until
+            it is called; it is not saved.
 
     Raises:
         RequestError: the size is below 1 or above ``MAX_IDS``, or counts has another shape.
@@ -56,6 +72,7 @@ class Vocabulary:
     name: str
     size: int
     counts: np.ndarray | None = field(default=None, repr=False, compare=False)
+    pairs: Callable[[], Sequence[Pairs]] | None = field(default=None, repr=False, compare=False)
     _sums: dict[tuple[int, ...], list[int]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
