@@ -24,6 +24,7 @@ def kmeans(
     rng: np.random.Generator,
     points_a_cluster: int = POINTS_A_CLUSTER,
     iterations: int = ITERATIONS,
+    weights: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Finds centroids whose mean squared distance to the points has a local minimum.
 
@@ -36,13 +37,15 @@ def kmeans(
         rng: draws the sample and the starts.
         points_a_cluster: largest number of points per cluster; of more points, a sample is taken.
         iterations: largest number of iterations.
+        weights: weight of each point's squared distance, float (n,). None: all weigh the same.
 
     Returns:
         The centroids, float32 (num_clusters, width), and the number of each point's nearest centroid, int32 (n,).
     """
     sample = points
     if len(points) > points_a_cluster * num_clusters:
-        sample = points[rng.choice(len(points), points_a_cluster * num_clusters, replace=False)]
+        chosen = rng.choice(len(points), points_a_cluster * num_clusters, replace=False)
+        sample, weights = points[chosen], None if weights is None else weights[chosen]
     distinct = np.unique(sample, axis=0)
     centroids = np.zeros((num_clusters, points.shape[1]), np.float32)
     if len(distinct) <= num_clusters:
@@ -54,7 +57,8 @@ def kmeans(
     start = int(rng.integers(2**31))
     # One thread: the order in which several threads add changes the last bit.
     with threadpool_limits(1):
-        fitted = KMeans(num_clusters, n_init=1, max_iter=iterations, random_state=start).fit(sample)
+        fitted = KMeans(num_clusters, n_init=1, max_iter=iterations, random_state=start)
+        fitted.fit(sample, sample_weight=weights)
     centroids[:] = fitted.cluster_centers_
     return centroids, nearest(points, centroids)
 
