@@ -24,6 +24,7 @@ from bench.embeddings.base import (
 )
 from bench.embeddings.families.clusters import kmeans
 from bench.embeddings.hashing import DEGREE, array, below, coefficients, hashes
+from bench.embeddings.served.atoms import pointer_dtype
 from bench.embeddings.served.codes import even_parts
 from bench.errors import RequestError
 
@@ -198,11 +199,6 @@ def _bytes(size: int, embedding_dim: int, num_chunks: int, num_rows: int) -> tup
     chunks, width = even_parts(embedding_dim, num_chunks)
     pointer = 1 if num_rows <= 1 << 8 else 2 if num_rows <= 1 << 16 else 4
     return 8 * chunks * num_rows * width, chunks * (size * pointer + 8 * (DEGREE + 1))
-
-
-def pointer_dtype(num_rows: int) -> str:
-    """Returns the smallest type that holds row numbers below ``num_rows``."""
-    return "uint8" if num_rows <= 1 << 8 else "uint16" if num_rows <= 1 << 16 else "int32"
 
 
 def bucket_means(values: np.ndarray, buckets: np.ndarray, count: int) -> np.ndarray:
