@@ -16,7 +16,7 @@ from bench.embeddings import find
 from bench.embeddings.base import Method
 from bench.embeddings.budget import used
 from bench.embeddings.methods.full import Full
-from bench.embeddings.parents import parent_settings
+from bench.embeddings.parents import only_compresses, parent_settings
 from bench.errors import BenchError, RunFailed
 from bench.measure import environment, machine, memory, timing
 from bench.measure.pulse import Pulse
@@ -138,6 +138,11 @@ class Experiment:
         """The tables of the model beside those methods."""
         return own_tables(self.settings, self.methods)
 
+    @property
+    def compressed(self) -> Result | None:
+        """The parent's result, if this run only compresses what that one has trained."""
+        return self.parent.result if self.parent and only_compresses(self.methods) else None
+
     def resume(self, leave: bool = True) -> Result | None:
         """Gives the result of an equal run that has been recorded, and leaves it in the output folder."""
         record = self.store.find(self.fingerprint)
@@ -220,12 +225,15 @@ class Experiment:
             from bench.embeddings.layer import CompressedEmbedding
             from bench.training.optimizers import why_whole
             from bench.training.trainer import Trainer
+            from bench.training.weights import start_from
 
             self.layers = {
                 field: CompressedEmbedding(method, seed=settings.seed, name=f"{field}_embedding")
                 for field, method in self.methods.items()
             }
             model = self.model_over(self.layers)
+            if self.parent:
+                start_from(self.parent.weights(), model, self.layers, settings.seed)
             self.trainer = Trainer(
                 model,
                 self.data,
@@ -234,7 +242,7 @@ class Experiment:
                 task=self.task,
                 turn=self.presence.computing,
             )
-            if parent_settings(settings, self.methods) is not None:  # takes weights, and trains none
+            if only_compresses(self.methods):
                 self.trainer.loop.release()
         if self.trainer.table_updates != settings.training.table_updates:
             log.warning("%s: tables are updated whole (dense)", why_whole(settings.training))
@@ -250,20 +258,18 @@ class Experiment:
         return models.build(self.settings.model, layers, scale, self.data.dense_dim)
 
     def fit(self, logged: tracking.Run) -> None:
-        """Trains; where a parent has done so, takes its weights and its history instead.
+        """Trains; where a parent has done all of it, takes its history instead.
 
         The run exists in MLflow before the first step: what is wrong there is said while nothing is lost.
         """
         from bench.records.checkpoint import Checkpoint
         from bench.training.progress import ProgressReport
-        from bench.training.weights import load_weights
 
         training = self.settings.training
         (self.folder / MODEL_SUMMARY).write_text(models.summary(self.trainer.model), encoding="utf-8")
-        if self.parent:
-            load_weights(self.trainer.model, self.parent.weights())
+        if self.compressed:
             logged.ready()
-            self.history = self.trainer.adopt(self.parent.result.history or {})
+            self.history = self.trainer.adopt(self.compressed.history or {})
             return
         shown = sorted((n for n, one in METRICS.items() if one.by_epoch), key=self.task.headline.__eq__)
         steps = self.trainer.batches.steps
@@ -287,7 +293,7 @@ class Experiment:
         trained = self.trainer.model
         with self.presence.computing(), self.clock("train"):
             model, self.served = serving.to_served(trained, self.layers, self.model_over, self.settings.seed)
-        if self.parent or model is not trained:
+        if self.compressed or model is not trained:
             self.trainer.evaluate_served(model, self.history)
         with self.presence.computing(), self.clock("eval"):
             self.measured |= popularity.who_pays(self.task, self.data, self.trainer.predictions)
@@ -298,7 +304,7 @@ class Experiment:
         self.measured["history"] = {key: [epoch[key] for epoch in self.history.epochs] for key in kept}
         self.measured |= self.task.constant(self.data.train.labels, self.data.evaluation.labels)
         self.measured["optimizer_bytes"] = (
-            self.parent.result.optimizer_bytes if self.parent else self.trainer.optimizer_bytes
+            self.compressed.optimizer_bytes if self.compressed else self.trainer.optimizer_bytes
         )
         self._steps(self.history.chunks)
 
@@ -312,7 +318,7 @@ class Experiment:
         self.presence.look()
         at_once = self.presence.most
         with self.presence.alone() if self.settings.timing else nullcontext():
-            if self.settings.timing and not self.parent:
+            if self.settings.timing and not self.compressed:
                 self._steps(self.trainer.time_steps(TIMING_SECONDS))
                 at_once = 1
             evaluation = self.data.evaluation
@@ -323,11 +329,8 @@ class Experiment:
         self.measured["environment"] |= {"gpu": backend.gpu_name(), "jobs": at_once}
 
     def _steps(self, chunks: list[timing.Chunk]) -> None:
-        found = (
-            {name: self.parent.result.metric(name) for name in timing.STEP_STATISTICS}
-            if self.parent
-            else None
-        )
+        of = self.compressed
+        found = {name: of.metric(name) for name in timing.STEP_STATISTICS} if of else None
         self.measured |= found or timing.step_statistics(chunks)
 
     def result(self, status: Status, run_id: str | None = None, error: str | None = None) -> Result:

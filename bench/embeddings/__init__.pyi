@@ -40,6 +40,7 @@ __all__ = [
     "Int8Embedding",
     "LowRankEmbedding",
     "MDEmbedding",
+    "MECEmbedding",
     "MGQEEmbedding",
     "PEPEmbedding",
     "PQEmbedding",
@@ -49,7 +50,9 @@ __all__ = [
     "PruneEmbedding",
     "QREmbedding",
     "ROBEEmbedding",
+    "RecJPQEmbedding",
     "SVDEmbedding",
+    "SparseCodingEmbedding",
     "TTEmbedding",
     "TrainedFloat8Embedding",
     "choices",
@@ -1307,6 +1310,68 @@ def MDEmbedding(
         (arXiv 1909.11810), on the popularity blocks of one field.
     """
 
+def MECEmbedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    num_parts: int | None = None,
+    num_codes: int | None = None,
+    switch_share: float = 0.3,
+) -> CompressedEmbedding:
+    """Codes found while training: a full table at first, then its clusters' centroids, trained on.
+
+    vector(id) = table[id] at first, then centroid_1[c_1(id)], ..., centroid_D[c_D(id)], side by side.
+
+    A full table is trained for the first epochs. Then each part of its vectors is clustered by k-means into num_codes
+    clusters, in which an id weighs max(1, log2 of its training frequency). An id keeps the number of its cluster in
+    each part. The centroids take the place of the table, with moments that start anew, and are trained until the end. A
+    run of one epoch makes the codes at its end, and trains no centroid.
+
+    While it is trained, it takes at least the memory of a full table. Parts are ceil(embedding_dim / num_parts) wide.
+    Where that does not divide, the last one is narrower.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        num_parts: Number D of parts of a vector, each with its own codebook. None: 8, at most
+            embedding_dim; under a budget, as many as fit.
+        num_codes: Entries of a codebook, at most 256 and the vocabulary. None: the largest power of two
+            up to vocabulary / 64, from 16 to 256.
+        switch_share: Share of the run's epochs that train a full table, rounded up to whole epochs, at
+            least one. In the others the codebooks are trained.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import MECEmbedding
+        >>> layer = MECEmbedding(6040, 64, num_parts=8, num_codes=64)
+        >>> layer(np.array([3, 6039])).shape  # a full table at first
+        TensorShape([2, 64])
+        >>> layer.method.nbytes  # 6 bytes an id, and the codebooks
+        52624
+
+    Reference:
+        Wang et al., "A universal framework for compressing embeddings in CTR prediction", 2025 (arXiv 2502.15355).
+        There the codes come from a network over the trained table, and the model is trained anew.
+    """
+
 def MGQEEmbedding(
     vocabulary_size: int,
     embedding_dim: int = 64,
@@ -1458,6 +1523,7 @@ def PQEmbedding(
     dtype: Any = None,
     num_parts: int | None = None,
     num_codes: int | None = None,
+    fine_tune: bool = False,
 ) -> CompressedEmbedding:
     """Product quantization after training: each part of a trained vector becomes the number of its cluster.
 
@@ -1465,6 +1531,9 @@ def PQEmbedding(
 
     ``full`` is trained. Its vectors are cut into D = num_parts parts. Each part of all ids is clustered by k-means into
     num_codes clusters. An id keeps the number of its cluster in each part, in ceil(log2 num_codes) bits.
+
+    With ``fine_tune``, the whole model goes on training from the parent's weights with these codes and centroids. The
+    codes stay. The optimizer starts anew.
 
     Parts are ceil(embedding_dim / num_parts) wide. Where that does not divide, the last one is narrower.
 
@@ -1482,6 +1551,8 @@ def PQEmbedding(
             embedding_dim; under a budget, as many as fit.
         num_codes: Entries of a codebook, at most 256 and the vocabulary. None: the largest power of two
             up to vocabulary / 64, from 16 to 256.
+        fine_tune: True trains on after the codes are found: the codebooks, and the model with them, for
+            as many epochs again.
 
     Returns:
         A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
@@ -1852,6 +1923,72 @@ def ROBEEmbedding(
         learning recommendation systems", 2022 (arXiv 2108.02191).
     """
 
+def RecJPQEmbedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    num_parts: int | None = None,
+    num_codes: int | None = None,
+    code_source: Literal["svd", "random"] = "svd",
+    code_seed: int = 0,
+) -> CompressedEmbedding:
+    """Joint product quantization: codes from which ids occur together, fixed before training; codebooks learned.
+
+    vector(id) = entry_1[c_1(id)], ..., entry_D[c_D(id)], side by side, with codes c_j that training does not change.
+
+    A is a matrix of 0 and 1 with a row for each id and a column for each id of the other field, of several the one with
+    the most ids: 1 where the two occur in a training row. U are its first D left singular vectors. Ids are ranked by
+    their number in column j of U, and c_j(id) = floor(num_codes rank / n). So ids that occur with the same others have
+    the same codes, and every code of a part has equally many ids. Equal numbers are ranked by a draw.
+
+    Ids without a training row get random codes, and so do all ids in parts beyond the rank of A. A layer made without
+    data has random codes only; ``Vocabulary.pairs`` gives the rows.
+
+    Parts are ceil(embedding_dim / num_parts) wide. Where that does not divide, the last one is narrower.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        num_parts: Number D of parts of a vector, each with its own codebook. None: 8, at most
+            embedding_dim; under a budget, as many as fit.
+        num_codes: Entries of a codebook, at most 256 and the vocabulary. None: the largest power of two
+            up to vocabulary / 64, from 16 to 256.
+        code_source: Where codes come from. ``svd``: singular vectors of the training rows. ``random``:
+            a draw.
+        code_seed: Seed of the codes: of draws among equal numbers, and of the codes that are drawn.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import RecJPQEmbedding
+        >>> layer = RecJPQEmbedding(6040, 64, num_parts=8, num_codes=256)
+        >>> layer(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes  # 8 bytes an id, and the codebooks
+        113856
+
+    Reference:
+        Petrov and Macdonald, "RecJPQ: training large-catalogue sequential recommenders", WSDM 2024 (arXiv 2312.06165).
+        There the numbers get noise in place of a draw among equal ones.
+    """
+
 def SVDEmbedding(
     vocabulary_size: int,
     embedding_dim: int = 64,
@@ -1863,6 +2000,7 @@ def SVDEmbedding(
     dtype: Any = None,
     rank: int | None = None,
     row_weights: Literal["none", "counts"] = "none",
+    fine_tune: bool = False,
 ) -> CompressedEmbedding:
     """Truncated singular value decomposition of a trained full table.
 
@@ -1871,6 +2009,9 @@ def SVDEmbedding(
     ``full`` is trained, and gives the table A (vocabulary x d). With the weights w of the ids, V are the first ``rank``
     eigenvectors of A^T diag(w) A. Then factors = A V and projection = V^T. For equal weights that is the truncated SVD
     U S V^T, with factors U S.
+
+    With ``fine_tune``, the whole model goes on training from the parent's weights with these factors and this
+    projection, as ``lowrank`` trains them. The optimizer starts anew.
 
     Args:
         vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
@@ -1886,6 +2027,8 @@ def SVDEmbedding(
             embedding_dim // 4, and at least 1.
         row_weights: Weight of each id's squared error. ``none``: 1. ``counts``: 1 + its training
             frequency, so that the vectors of popular ids are kept best.
+        fine_tune: True trains on from the factors and the projection, and the model with them, for as
+            many epochs again.
 
     Returns:
         A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
@@ -1908,6 +2051,68 @@ def SVDEmbedding(
         Eckart and Young, "The approximation of one matrix by another of lower rank", 1936: no table of that rank has a
         smaller squared error. Srebro and Jaakkola, "Weighted low-rank approximations", 2003: the weights, here one a
         row, where the solution is still in closed form.
+    """
+
+def SparseCodingEmbedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    num_atoms: int | None = None,
+    num_terms: int | None = None,
+) -> CompressedEmbedding:
+    """Sparse coding after training: each trained vector becomes the sum of a few atoms of a learned dictionary.
+
+    vector(id) = a_1 dictionary[p_1] + ... + a_k dictionary[p_k], with own factors a and pointers p for each id.
+
+    ``full`` is trained. K-SVD learns a dictionary from its vectors, in 10 passes over at most 65,536 of them.
+    Orthogonal matching pursuit then finds pointers and factors of all vectors. Factors are stored in eight bits, with
+    one float16 scale an id. With as many atoms as ids, each vector is an atom and is kept exactly.
+
+    Memory beyond the table and its codes is bounded. The time grows with the vocabulary times num_atoms times
+    num_terms.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        num_atoms: Atoms of the dictionary, at most one an id. None: vocabulary // 20, and at least 16;
+            under a budget, as many as fit, at most 4096.
+        num_terms: Atoms in the sum of a vector, at most embedding_dim and num_atoms. None: 4; under a
+            budget, the most of 4, 2 and 1 with which the dictionary takes at least as many bytes as the
+            rest, and more if the dictionary is at its limit.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import SparseCodingEmbedding
+        >>> layer = SparseCodingEmbedding(6040, 64, num_atoms=256, num_terms=4)
+        >>> layer(np.array([3, 6039])).shape  # trained as a full table
+        TensorShape([2, 64])
+        >>> layer.to_served()(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes  # 10 bytes an id, and the dictionary
+        125936
+
+    Reference:
+        Aharon, Elad and Bruckstein, "K-SVD: an algorithm for designing overcomplete dictionaries for sparse
+        representation", IEEE Transactions on Signal Processing 54(11), 2006. Rubinstein, Zibulevsky and Elad,
+        "Efficient implementation of the K-SVD algorithm using batch orthogonal matching pursuit", 2008.
     """
 
 def TTEmbedding(

@@ -49,3 +49,13 @@ def parent_settings(settings: Settings, methods: Mapping[str, Method[Any]]) -> S
         methods=chosen,
         values={**settings.values, **changed, "embeddings": slots},
     )
+
+
+def only_compresses(methods: Mapping[str, Method[Any]]) -> bool:
+    """Returns True if a run takes its parent's weights and trains none.
+
+    If one field's method goes on training, so does the whole model: fields without a parent from the weights that they
+    have there, and post-training methods as their parents.
+    """
+    parents = [method for method in methods.values() if method.parent()]
+    return bool(parents) and not any(method.is_trained() for method in parents)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.data import Interactions
-from bench.embeddings.parents import parent_settings
+from bench.embeddings.parents import only_compresses
 from bench.experiment import Experiment
 from bench.measure import machine
 from bench.measure.pulse import Pulse
@@ -82,7 +82,7 @@ class MeasuredTimes(Times):
             with Pulse() as pulse:
                 pulse.doing(f"measuring {name}")
                 self._rehearsals[key] = rehearse(run)
-        is_child = parent_settings(run.settings, run.methods) is not None
+        is_child = only_compresses(run.methods)
         parts = run.data
         return self._rehearsals[key].seconds(
             0 if is_child else run.settings.training.epochs,
@@ -119,7 +119,7 @@ def rehearse(planned: Experiment) -> Rehearsal:
 
     run = Experiment(settings, Path())
     run.data = _few(planned.data, CHUNKS * max(CHUNK_EXAMPLES, training.batch_size, training.eval_batch_size))
-    is_child = parent_settings(settings, run.methods) is not None
+    is_child = only_compresses(run.methods)
     history, clock = History(), time.perf_counter()
     with machine.Presence() as run.presence:
         run.build()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from bench.embeddings.layer import CompressedEmbedding
+from bench.embeddings.trial import check_values
 from bench.errors import RunFailed
 
 
@@ -42,12 +46,45 @@ def load_weights(model: Any, path: Path) -> None:
     Raises:
         RunFailed: the file is missing, or of another model.
     """
+    start_from(path, model, {}, 0)
+
+
+def start_from(path: Path, model: Any, layers: Mapping[str, CompressedEmbedding], seed: int) -> None:
+    """Gives a model's variables the values that ``save_weights`` left of its parent.
+
+    A layer whose method is trained on from its parent gets the arrays of the method's ``start``.
+
+    Args:
+        path: the parent's weights.
+        model: a built Keras model.
+        layers: its embedding layer of each field.
+        seed: seed of all random draws, such as the starts of a clustering.
+
+    Raises:
+        RunFailed: the file is missing, or of another model.
+    """
+    started = [layer for layer in layers.values() if layer.method.parent() and layer.method.is_trained()]
+    own = {variable.path for layer in started for variable in layer.variables}
     try:
         arrays = load_file(path)
         for variable in model.variables:
-            variable.assign(arrays[variable.path])
+            if variable.path not in own:
+                variable.assign(arrays[variable.path])
+        parents = [_of_parent(layer, arrays) for layer in started]
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise RunFailed(f"{path}: no weights of this model can be read from it ({error})") from error
+    for layer, trained in zip(started, parents, strict=True):
+        rng = np.random.default_rng([seed, zlib.crc32(layer.method.vocabulary.name.encode())])
+        start = layer.method.start(trained, rng)
+        check_values(layer.method, "start", start, layer.method.arrays())
+        layer.set_arrays(start)
+
+
+def _of_parent(layer: CompressedEmbedding, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Gives the arrays of the method's parent by its names for them."""
+    parent = layer.method.parent()
+    assert parent is not None
+    return {a.name: weights[f"{layer.name}/{a.name}"].astype(a.dtype, copy=False) for a in parent.arrays()}
 
 
 def _umask() -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from bench.embeddings.base import Vocabulary
+from bench.embeddings.base import Method, Vocabulary
 from bench.embeddings.families.trained import OfFull
+from bench.embeddings.methods.lowrank import LowRank, LowRankSettings
 from bench.embeddings.served.lowrank import Factors, FactorsSettings, chosen_rank
 
 BLOCK = 1 << 16
@@ -28,6 +29,9 @@ class SVDSettings:
     """Weight of each id's squared error. ``none``: 1. ``counts``: 1 + its training frequency, so that the vectors of
     popular ids are kept best."""
 
+    fine_tune: bool = False
+    """True trains on from the factors and the projection, and the model with them, for as many epochs again."""
+
 
 class SVD(OfFull[SVDSettings]):
     """vector(id) = factors[id] projection: the table of that rank that is nearest to a trained full table.
@@ -35,6 +39,9 @@ class SVD(OfFull[SVDSettings]):
     ``full`` is trained, and gives the table A (vocabulary x d). With the weights w of the ids, V are the first ``rank``
     eigenvectors of A^T diag(w) A. Then factors = A V and projection = V^T. For equal weights that is the truncated SVD
     U S V^T, with factors U S.
+
+    With ``fine_tune``, the whole model goes on training from the parent's weights with these factors and this
+    projection, as ``lowrank`` trains them. The optimizer starts anew.
 
     Example:
         >>> import numpy as np
@@ -70,9 +77,27 @@ class SVD(OfFull[SVDSettings]):
         """Describes narrow rows and one projection."""
         return Factors(self.vocabulary, self.embedding_dim, FactorsSettings(self.rank))
 
+    def trained(self) -> Method[Any]:
+        """Describes trained factors and projection with ``fine_tune``, else the full table."""
+        if not self.settings.fine_tune:
+            return self.parent()
+        return LowRank(self.vocabulary, self.embedding_dim, LowRankSettings(self.rank))
+
+    def start(self, arrays: Mapping[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Projects the trained table."""
+        factors, projection = self._factors(arrays["table"])
+        return {"table": factors, "projection": projection}
+
     def serve(self, arrays: Mapping[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Projects the table on the first eigenvectors of its Gram matrix, which has only d x d numbers."""
-        table, d = arrays["table"], self.embedding_dim
+        """Projects the trained table, unless that was done at the start."""
+        if self.settings.fine_tune:
+            return {"factors": arrays["table"], "projection": arrays["projection"]}
+        factors, projection = self._factors(arrays["table"])
+        return {"factors": factors, "projection": projection}
+
+    def _factors(self, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Projects a table on the first eigenvectors of its Gram matrix, which has only d x d numbers."""
+        d = self.embedding_dim
         counts = self.vocabulary.counts if self.settings.row_weights == "counts" else None
         blocks = [slice(begin, begin + BLOCK) for begin in range(0, len(table), BLOCK)]
         gram = np.zeros((d, d))
@@ -85,7 +110,7 @@ class SVD(OfFull[SVDSettings]):
         factors = np.empty((len(table), self.rank), np.float32)
         for block in blocks:
             factors[block] = table[block].astype(np.float64) @ kept
-        return {"factors": factors, "projection": np.ascontiguousarray(kept.T, np.float32)}
+        return factors, np.ascontiguousarray(kept.T, np.float32)
 
     @classmethod
     def fit(
