@@ -117,3 +117,22 @@ def test_weights_that_are_asked_for_are_in_mlflow(commands: Commands) -> None:
     }
     assert WEIGHTS in stored[FIRST] and WEIGHTS not in stored["full"]
     assert (done.folder / WEIGHTS).exists() and not (done.folder / "parent" / WEIGHTS).exists()
+
+
+def test_compressed_and_trained_on(commands: Commands) -> None:
+    """The parent is trained once, for both; the run that trains on has epochs, times and an optimizer of its own."""
+    given = ("-m", "strategy=pq", "fine_tune=false,true", "num_codes=4", "training.learning_rate=0.01")
+    done = commands.small(*given)
+    assert done.code == 0, done.err
+    plain, after = done.results
+    runs = logged_runs(client_of(done.cwd))
+    parent = next(run for run in runs if "parent_fingerprint" not in run.data.tags)
+    assert len(runs) == 3 and parent.data.params["used.item.method"] == "full"
+    assert plain["parent_fingerprint"] == after["parent_fingerprint"] == parent.data.tags["fingerprint"]
+    assert plain["embedding_bytes"] == after["embedding_bytes"]
+    assert plain["params_embedding"] > after["params_embedding"] == 2 * 4 * 64
+    assert plain["optimizer_bytes"] > after["optimizer_bytes"]
+    assert plain["step_time_ms"] != after["step_time_ms"]
+    assert len(after["history"]["train_loss"]) == 3
+    assert after["train_loss"] < parent.data.metrics["train_loss"]
+    assert commands.small("strategy=pq", *given[3:], "fine_tune=true").result["status"] == "skipped"

@@ -287,7 +287,8 @@ def _text(pairs: Iterable[tuple[str, object]]) -> str:
 
 def kind(settings: Tree) -> str:
     """Names the strategy with its methods, the data, the model and the kind of training."""
-    methods = [pair for pair in _leaves(settings, "embeddings.") if pair[0].endswith(".method")]
+    deciding_time = (".method", ".fine_tune")
+    methods = [pair for pair in _leaves(settings, "embeddings.") if pair[0].endswith(deciding_time)]
     data = [pair for pair in _without_seed(settings) if pair[0].startswith("dataset.")]
     alike = ((name, _at(settings, name)) for name in ALIKE)
     return _text([("strategy", strategy_of(settings)), *methods, *data, *alike])

@@ -82,9 +82,14 @@ def start_from(path: Path, model: Any, layers: Mapping[str, CompressedEmbedding]
 
 def _of_parent(layer: CompressedEmbedding, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Gives the arrays of the method's parent by its names for them."""
-    parent = layer.method.parent()
+    parent, found = layer.method.parent(), {}
     assert parent is not None
-    return {a.name: weights[f"{layer.name}/{a.name}"].astype(a.dtype, copy=False) for a in parent.arrays()}
+    for array in parent.arrays():
+        value = weights[f"{layer.name}/{array.name}"]
+        if value.shape != array.shape:
+            raise ValueError(f"{layer.name}/{array.name} has the shape {value.shape}, not {array.shape}")
+        found[array.name] = value.astype(array.dtype, copy=False)
+    return found
 
 
 def _umask() -> int:

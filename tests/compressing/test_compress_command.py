@@ -128,8 +128,9 @@ def test_no_method_needs_keras(name):
 
 
 def test_methods_are_found_by_their_parents():
-    wanted = ("float16", "float8", "full", "pq", "prune", "ptq_int2", "ptq_int4", "ptq_int8", "svd")
-    assert choosing.post_training() == wanted
+    assert choosing.post_training() == (
+        "float16", "float8", "full", "pq", "prune", "ptq_int2", "ptq_int4", "ptq_int8", "sparse_coding", "svd",
+    )  # fmt: skip
     assert {*choosing.post_training()} < {*names()}
 
 
@@ -279,6 +280,7 @@ def test_what_is_wrong_is_said_in_a_line(capsys):
         (*good, "budget=12QB"): "budget=12QB: give a number",
         (*good, "budget=0.01"): "the smallest that can is budget=",
         (*good[:2], "method=float16", "budget=0.4"): "the smallest that can is budget=0.5",
+        (*good, "fine_tune=true"): "fine_tune=true: trains the model further, and a finished table",
         (*good, "seed=-1"): "seed=-1: give a whole number, at least 0",
         (*good, "sample=-1"): "sample=-1: give a whole number, at least 0",
         (*good, "sample=all"): "sample=all: give a whole number",

@@ -115,3 +115,19 @@ def test_fit_takes_parts_first_then_codes():
     with pytest.raises(OverBudget) as caught:
         fit(100)
     assert caught.value.smallest_bytes == 6040 + 2 * 64 * 4
+
+
+def test_training_on_begins_with_the_codes_and_centroids_that_would_serve():
+    """In parts of 3 and 2 numbers."""
+    table = np.random.default_rng(5).normal(size=(40, 5)).astype(np.float32)
+    method = pq(40, 5, num_parts=2, num_codes=4)
+    after = pq(40, 5, num_parts=2, num_codes=4, fine_tune=True)
+    assert after.nbytes == method.nbytes
+    assert after.is_trained() and not method.is_trained()
+    start = after.start({"table": table}, np.random.default_rng(0))
+    assert [(a.name, a.shape) for a in after.arrays()] == [("entries", (8, 3)), ("codes", (40, 2))]
+    compressed = served(method, table)
+    vectors = method.served()(np.arange(40), compressed)
+    np.testing.assert_array_equal(after(np.arange(40), start), vectors)
+    again = after.serve(start, np.random.default_rng(1))
+    assert all(np.array_equal(again[name], value) for name, value in compressed.items())

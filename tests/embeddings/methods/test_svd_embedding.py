@@ -73,3 +73,13 @@ def test_ranks_that_cannot_be_are_refused(rank):
 
 def test_what_is_trained_is_full():
     assert isinstance(svd().parent(), Full)
+
+
+def test_training_on_begins_with_the_factors_that_would_serve():
+    method, after = svd(30, 6, rank=3), svd(30, 6, rank=3, fine_tune=True)
+    assert after.nbytes == method.nbytes and after.is_trained() and not method.is_trained()
+    start = after.start({"table": TABLE}, np.random.default_rng(0))
+    expected = vectors(method, TABLE)
+    np.testing.assert_array_equal(after(np.arange(30), start), expected)
+    served = after.serve(start, np.random.default_rng(0))
+    np.testing.assert_array_equal(after.served()(np.arange(30), served), expected)
