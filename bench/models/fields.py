@@ -25,7 +25,7 @@ def choose_methods(settings: Settings, interactions: Interactions) -> dict[str, 
     return choose(
         chosen,
         {
-            name: Vocabulary(name, field.size, field.counts, partial(pairs, interactions, name))
+            name: Vocabulary(name, field.size, field.counts, pairs=partial(pairs, interactions, name))
             for name, field in fields.items()
         },
         models.vector_dim(settings.model, settings.embedding_dim),

@@ -260,7 +260,7 @@ def test_what_is_wrong_is_said_in_a_line(capsys):
         (*good, "--force"): "--force: no such option",
         (*good[:2], "method=qr"): "method=qr: qr is trained with a model (python -m bench.run strategy=qr); a finished",
         (*good[:2], "method=svdd"): "method=svdd: no such method; did you mean svd?; a finished table can be",
-        (*good, "rank=3"): "rank=3: the method pq has no such setting; method=svd has it (it has: num_codes, num",
+        (*good, "rank=3"): "rank=3: the method pq has no such setting; method=svd has it (it has: fine_tune, num",
         (*good, "num_part=3"): "num_part=3: the method pq has no such setting; did you mean num_parts?",
         (*good, "out_dir=3"): "out_dir=3: the method pq has no such setting; did you mean output_dir?",
         (*good[:2], "method=full", "x=1"): "x=1: the method full has no such setting (it has: initializer)",
