@@ -1321,7 +1321,7 @@ def MECEmbedding(
     dtype: Any = None,
     num_parts: int | None = None,
     num_codes: int | None = None,
-    switch_share: float = 0.3,
+    switch_share: float = 0.5,
 ) -> CompressedEmbedding:
     """Codes found while training: a full table at first, then its clusters' centroids, trained on.
 

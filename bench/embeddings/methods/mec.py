@@ -20,7 +20,7 @@ from bench.errors import RequestError
 class MECSettings(PartsSettings):
     """Settings of ``mec``."""
 
-    switch_share: Annotated[float, Range(low=0, high=1)] = 0.3
+    switch_share: Annotated[float, Range(low=0, high=1)] = 0.5
     """Share of the run's epochs that train a full table, rounded up to whole epochs, at least one. In the others the
     codebooks are trained."""
 
