@@ -2090,7 +2090,7 @@ def SparseCodingEmbedding(
             under a budget, as many as fit, at most 4096.
         num_terms: Atoms in the sum of a vector, at most embedding_dim and num_atoms. None: 4; under a
             budget, the most of 4, 2 and 1 with which the dictionary takes at least as many bytes as the
-            rest, and more if the dictionary is at its limit.
+            rest; up to 16 if the dictionary is at its limit.
 
     Returns:
         A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).

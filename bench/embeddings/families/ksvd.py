@@ -1,7 +1,7 @@
 """Sparse coding: rows as sums of a few atoms of a dictionary, and the dictionary that suits them.
 
-Memory and time are bounded. Scores of rows with atoms are in memory for ``SCORES`` pairs at once. A dictionary is
-learned from at most ``SAMPLE`` rows, in ``PASSES`` passes.
+Memory and time are bounded. ``SCORES`` products of rows and atoms are in memory at once. A dictionary is learned from
+at most ``SAMPLE`` rows, in ``PASSES`` passes.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ SAMPLE, ROWS_AN_ATOM = 1 << 16, 256
 """Largest number of rows, and of rows for each atom, that a dictionary is learned from."""
 
 SCORES = 1 << 22
-"""Number of scores that are in memory at once."""
+"""Number of products of rows and atoms, and of numbers of chosen atoms, that are in memory at once."""
 
 RIDGE = 1e-9
-"""Number that is added to the diagonal of a Gram matrix, so that equal atoms can be told apart from none."""
+"""Number that is added to the diagonal of a Gram matrix, so that equal atoms share their factor."""
+
+INDEPENDENT = 1e-5
+"""Length of what an atom adds to the others of a row, above which it adds something."""
 
 
 def dictionary(rows: np.ndarray, num_atoms: int, num_terms: int, rng: np.random.Generator) -> np.ndarray:
@@ -45,7 +48,9 @@ def dictionary(rows: np.ndarray, num_atoms: int, num_terms: int, rng: np.random.
     atoms = unit(sample[rng.choice(len(sample), num_atoms, replace=len(sample) < num_atoms)])
     for _ in range(PASSES):
         pointers, factors = encode(sample, atoms, num_terms)
-        left = sample - np.einsum("nk,nkd->nd", factors, atoms[pointers])
+        left = sample.copy()
+        for term in range(num_terms):
+            left -= factors[:, term, None] * atoms[pointers[:, term]]
         _improve(atoms, pointers, factors, left)
     return atoms
 
@@ -79,8 +84,8 @@ def _improve(atoms: np.ndarray, pointers: np.ndarray, factors: np.ndarray, left:
 def encode(rows: np.ndarray, atoms: np.ndarray, num_terms: int) -> tuple[np.ndarray, np.ndarray]:
     """Finds the atoms and factors of each row by orthogonal matching pursuit (Pati et al., 1993).
 
-    The atom with the largest product with what is left of the row is added. Then all factors are those of the least
-    squares, from the Gram matrix of the row's atoms.
+    The atom with the largest product with what is left of the row is added. What is left is made orthogonal to all
+    atoms of the row. At the end all factors are those of the least squares, from the Gram matrix of the row's atoms.
 
     Args:
         rows: float32 (n, width).
@@ -92,7 +97,7 @@ def encode(rows: np.ndarray, atoms: np.ndarray, num_terms: int) -> tuple[np.ndar
     """
     pointers = np.empty((len(rows), num_terms), np.int32)
     factors = np.empty((len(rows), num_terms), np.float32)
-    step = max(1, SCORES // len(atoms))
+    step = max(1, SCORES // max(len(atoms), num_terms * rows.shape[1]))
     for begin in range(0, len(rows), step):
         block = slice(begin, begin + step)
         pointers[block], factors[block] = _encode_block(rows[block], atoms, num_terms)
@@ -102,19 +107,22 @@ def encode(rows: np.ndarray, atoms: np.ndarray, num_terms: int) -> tuple[np.ndar
 def _encode_block(rows: np.ndarray, atoms: np.ndarray, num_terms: int) -> tuple[np.ndarray, np.ndarray]:
     number = np.arange(len(rows))
     chosen = np.empty((len(rows), num_terms), np.int32)
-    factors: np.ndarray = np.empty((len(rows), 0))
-    left = rows
+    basis = np.zeros((len(rows), num_terms, rows.shape[1]))
+    left = rows.astype(np.float64)
     for term in range(num_terms):
-        scores = np.abs(left @ atoms.T)
+        scores = np.abs(left.astype(np.float32) @ atoms.T)
         for earlier in range(term):
             scores[number, chosen[:, earlier]] = -1
         chosen[:, term] = scores.argmax(axis=1)
-        own = atoms[chosen[:, : term + 1]].astype(np.float64)
-        gram = own @ own.transpose(0, 2, 1) + RIDGE * np.eye(term + 1)
-        products = own @ rows[:, :, None].astype(np.float64)
-        factors = np.linalg.solve(gram, products)[:, :, 0]
-        left = rows - np.einsum("nk,nkd->nd", factors, own).astype(np.float32)
-    return chosen, factors.astype(np.float32)
+        own, new = basis[:, :term], atoms[chosen[:, term]].astype(np.float64)
+        new -= (own.transpose(0, 2, 1) @ (own @ new[:, :, None]))[:, :, 0]
+        length = _lengths(new)[:, None]
+        basis[:, term] = np.divide(new, length, out=np.zeros_like(new), where=length > INDEPENDENT)
+        left -= np.einsum("nd,nd->n", left, basis[:, term])[:, None] * basis[:, term]
+    own = atoms[chosen].astype(np.float64)
+    gram = own @ own.transpose(0, 2, 1) + RIDGE * np.eye(num_terms)
+    factors = np.linalg.solve(gram, own @ rows[:, :, None].astype(np.float64))
+    return chosen, factors[:, :, 0].astype(np.float32)
 
 
 def unit(rows: np.ndarray) -> np.ndarray:

@@ -13,8 +13,8 @@ from bench.embeddings.families.trained import OfFull
 from bench.embeddings.served.atoms import Atoms, AtomsSettings, atoms_nbytes
 from bench.errors import RequestError
 
-MAX_ATOMS = 1 << 12
-"""Largest number of atoms under a budget, which bounds the time. Beyond it the number of terms grows."""
+MAX_ATOMS, MAX_TERMS = 1 << 12, 1 << 4
+"""Largest numbers of atoms and of terms under a budget, which bound the time."""
 
 USUAL_TERMS = (4, 2, 1)
 """Numbers of terms that are tried, the first one without a budget."""
@@ -30,7 +30,7 @@ class SparseCodingSettings:
 
     num_terms: int | None = None
     """Atoms in the sum of a vector, at most embedding_dim and num_atoms. None: 4; under a budget, the most of 4, 2 and
-    1 with which the dictionary takes at least as many bytes as the rest, and more if the dictionary is at its limit."""
+    1 with which the dictionary takes at least as many bytes as the rest; up to 16 if the dictionary is at its limit."""
 
 
 class SparseCoding(OfFull[SparseCodingSettings]):
@@ -112,7 +112,7 @@ class SparseCoding(OfFull[SparseCodingSettings]):
             terms, atoms = _both(size, embedding_dim, fits)
         elif terms is None:
             known = min(atoms or 1, size)
-            terms = largest(1, min(embedding_dim, known), lambda terms: fits(terms, known))
+            terms = largest(1, min(embedding_dim, known, MAX_TERMS), lambda terms: fits(terms, known))
         elif atoms is None:
             least = min(terms, size)
             atoms = (
@@ -143,5 +143,5 @@ def _both(size: int, embedding_dim: int, fits: Callable[[int, int], bool]) -> tu
     terms, least = next((step for step in tried if fits(*step)), (1, 1))
     atoms = largest(least, most, lambda atoms: fits(terms, atoms)) or least
     if atoms == most < size:
-        terms = largest(terms, min(embedding_dim, most), lambda terms: fits(terms, most)) or terms
+        terms = largest(terms, min(embedding_dim, MAX_TERMS), lambda terms: fits(terms, most)) or terms
     return terms, atoms
