@@ -117,7 +117,7 @@ def compress(asked: Request, say: Say = _nothing) -> content.Tree:
     vocabulary = Vocabulary(asked.field, size)
     method = choose({asked.field: choice}, {asked.field: vocabulary}, width, asked.budget)[asked.field]
     if method.is_trained() and method.parent():
-        given = ", ".join(f"{name}={value}" for name, value in plain(asked.settings).items() if value is True)
+        given = ", ".join(f"{name}=true" for name, value in plain(asked.settings).items() if value is True)
         raise RequestError(
             f"{given}: trains the model further, and a finished table comes without a model; leave it out"
         )
