@@ -19,5 +19,6 @@ def served(name: str, size: int = 300, dim: int = 16, field: str = "user") -> Co
         variable.assign(rng.normal(size=variable.shape))
     end = Progress(20, 20, epoch=2, epochs=2, epoch_ended=True)
     if layer.method.is_due(end):
-        layer.set_arrays(layer.method.change(end, layer.arrays(), np.random.default_rng(7)).arrays)
+        arrays = layer.arrays()
+        layer.set_arrays(layer.method.change(end, arrays, np.random.default_rng(7)).applied(arrays))
     return layer.to_served() if layer.method.served() is not layer.method else layer

@@ -25,6 +25,7 @@ from bench.embeddings.description import (
     Lookups,
     Pairs,
     Progress,
+    Rows,
     Vocabulary,
 )  # fmt: skip
 from bench.embeddings.numbers import as_typed, float32, int32, largest, places
@@ -32,7 +33,7 @@ from bench.errors import RequestError
 
 __all__ = [
     "MAX_IDS", "Array", "Arrays", "Change", "Clipped", "Initializer", "Kind", "Lookups", "Method", "OverBudget",
-    "Pairs", "Progress", "Vocabulary", "as_typed", "check_positive", "float32", "int32", "largest", "places",
+    "Pairs", "Progress", "Rows", "Vocabulary", "as_typed", "check_positive", "float32", "int32", "largest", "places",
 ]  # fmt: skip
 
 S = TypeVar("S")
@@ -132,10 +133,7 @@ class Method(ABC, Generic[S]):
         return ()
 
     def maps(self) -> tuple[Array, ...]:
-        """Describes the integer arrays that ``lookups`` or ``combine`` reads (id maps, hashes).
-
-        They are constant within an epoch.
-        """
+        """Describes the integer arrays that ``lookups`` or ``combine`` reads (id maps, hashes)."""
         return ()
 
     def build_maps(self) -> dict[str, np.ndarray]:
@@ -179,6 +177,15 @@ class Method(ABC, Generic[S]):
         """
         return None
 
+    def counter(self) -> str | None:
+        """Names the array of ``weights()`` that counts how much each id matters; None for a method without one.
+
+        It is float32 (rows, 1) and not trained, and ``lookups`` has row numbers under its name, of the ids' shape. Each
+        training step adds to these rows the norm of the loss's gradient at the id's vector, divided by the mean norm
+        over the batch, or 0 if all are 0.
+        """
+        return None
+
     def rounded(self) -> tuple[str, ...]:
         """Names the trainable tables whose rows ``after_update`` changes."""
         return ()
@@ -216,7 +223,8 @@ class Method(ABC, Generic[S]):
 
         Args:
             progress: the progress of training.
-            arrays: the current values of all arrays of ``tables()``, ``weights()`` and ``maps()``.
+            arrays: the current values of all arrays of ``tables()``, ``weights()`` and ``maps()``. To read a trained
+                one takes a pass over all tables; a change that gives ``Change.rows`` alone does without.
             rng: a generator that depends on the run's seed, the field and the step.
         """
         raise NotImplementedError(f"{self.name()}: is_due without change")

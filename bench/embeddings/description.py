@@ -178,17 +178,47 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Rows:
+    """New values of some rows of an array.
+
+    Attributes:
+        numbers: the rows, integers (k,), each once.
+        values: their new values, (k, ...) in the type of the array. None: ``copied`` says them.
+        copied: the rows of the same array that they become copies of, integers (k,), none of them in ``numbers``.
+    """
+
+    numbers: np.ndarray
+    values: np.ndarray | None = None
+    copied: np.ndarray | None = None
+
+    def write(self, array: np.ndarray) -> np.ndarray:
+        """Writes the new rows into the array, and returns it."""
+        array[self.numbers] = array[self.copied] if self.values is None else self.values
+        return array
+
+
+@dataclass(frozen=True)
 class Change:
     """New values for some arrays, set between two steps.
 
     Attributes:
-        arrays: new values by name. Arrays that keep their values may be missing. Maps may change at the end of an
-            epoch only.
+        arrays: new values by name. Arrays that keep their values may be missing.
         reset_moments: True makes the optimizer's moments of these arrays start anew; False keeps them.
+        rows: new values of some rows, by the names of further arrays. Where an array is trained, the optimizer's
+            moments of these rows start anew, and a table that is updated by rows is touched nowhere else.
     """
 
     arrays: Mapping[str, np.ndarray]
     reset_moments: bool = False
+    rows: Mapping[str, Rows] = field(default_factory=dict)
+
+    def applied(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Returns all arrays that change, whole.
+
+        Args:
+            arrays: the values before, by name; those in ``rows`` are copied.
+        """
+        return {**self.arrays, **{name: rows.write(arrays[name].copy()) for name, rows in self.rows.items()}}
 
 
 @dataclass(frozen=True)

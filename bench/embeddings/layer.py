@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import keras
@@ -17,21 +17,13 @@ from bench.embeddings import constructors, held
 from bench.embeddings.base import Array, Arrays, Method, Vocabulary
 from bench.embeddings.budget import choose
 from bench.embeddings.cloned import Awaited
+from bench.embeddings.given import Given
 from bench.embeddings.registry import find, read
 from bench.embeddings.trial import check_arrays, check_lookups, check_values, check_width
 from bench.errors import RequestError
 
 EXACT_IN_FLOAT32 = 1 << 24
 """The largest vocabulary whose ids float32 can tell apart."""
-
-
-@dataclass
-class _Given:
-    """The rows that ``given_rows`` hands to a call, and the number of calls that have used them."""
-
-    rows: Arrays
-    indices: Arrays
-    calls: int = 0
 
 
 @keras.saving.register_keras_serializable(package="bench")
@@ -91,7 +83,7 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         self.table_variables: dict[str, keras.Variable] = {}
         self.weight_variables: dict[str, keras.Variable] = {}
         self.map_variables: dict[str, keras.Variable] = {}
-        self._given: _Given | None = None
+        self._given: Given | None = None
         self._readers: Mapping[str, Callable[[Any], Any]] = {}
         self._widened: dict[str, str] = {}
         self._awaited = Awaited()
@@ -120,9 +112,10 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         """The Keras variables of all arrays, by the method's names for them."""
         return {**self.table_variables, **self.weight_variables, **self.map_variables}
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Returns all arrays of a built layer as NumPy arrays, by the method's names for them."""
-        return held.values(self.array_variables, self._widened)
+    def arrays(self, *names: str) -> dict[str, np.ndarray]:
+        """Returns all arrays of a built layer, or some, as NumPy arrays, by the method's names for them."""
+        known = self.array_variables
+        return held.values({name: known[name] for name in names or known}, self._widened)
 
     def maps(self) -> dict[str, np.ndarray]:
         """Returns the integer arrays that lookups read, by the method's names for them."""
@@ -173,7 +166,7 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         )
 
     @contextmanager
-    def given_rows(self, rows: Arrays, indices: Arrays) -> Iterator[None]:
+    def given_rows(self, rows: Arrays, indices: Arrays) -> Iterator[Given]:
         """Makes the call of the layer inside this context combine these rows. It reads neither tables nor ids.
 
         Args:
@@ -188,9 +181,9 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
             raise RuntimeError(f"layer {self.name}: given_rows cannot be used inside itself")
         if missing := {table.name for table in self.form.tables()} - set(rows):
             raise ValueError(f"layer {self.name}: no rows given of {', '.join(sorted(missing))}")
-        self._given = given = _Given(rows, indices)
+        self._given = given = Given(rows, indices)
         try:
-            yield
+            yield given
         finally:
             self._given = None
         if given.calls != 1:
@@ -239,6 +232,8 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         weights = held.tensors({**self.weight_variables, **self.map_variables}, self._widened)
         vectors = self.form.combine(rows, indices, weights, ops, bool(training))
         check_width(self.form, vectors)
+        if self._given is not None:
+            self._given.vectors = vectors
         penalty = self.form.penalty(rows, indices, weights, ops) if training else None
         if penalty is not None:
             self.add_loss(penalty)

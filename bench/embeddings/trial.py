@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bench.config.typed import nearest
-from bench.embeddings.base import Array, Arrays, Change, Kind, Method, OverBudget, Vocabulary
+from bench.embeddings.base import Array, Arrays, Change, Kind, Method, OverBudget, Rows, Vocabulary
 from bench.errors import RequestError
 
 SIZE, DIM = 40, 8
@@ -46,6 +46,7 @@ def try_out(cls: type[Method[Any]]) -> None:
     indices = method.lookups(IDS, maps, np)
     check_lookups(method, indices)
     _check_rows(method, indices)
+    _check_counter(method, indices)
     trained = {a.name: np.ones(a.shape, a.dtype) for a in (*method.tables(), *method.weights())}
     rows = {
         table.name: np.take(trained[table.name], indices[table.name], axis=0) for table in method.tables()
@@ -135,6 +136,30 @@ def check_change(method: Method[Any], change: object) -> None:
     if not isinstance(change, Change):
         raise RequestError(f"{_part(method, 'change')} gives {type(change).__name__}; give a Change")
     check_values(method, "change", change.arrays, method.arrays(), some=True)
+    described = {array.name: array for array in method.arrays()}
+    for name, rows in change.rows.items():
+        if name in change.arrays or name not in described:
+            raise RequestError(
+                f"{_part(method, 'change')} gives rows of {name}; give rows of arrays that are not given whole "
+                f"(its arrays are {_listed(described)})"
+            )
+        _check_new_rows(f"{_part(method, 'change')}: rows of {name}", described[name], rows)
+
+
+def _check_new_rows(where: str, array: Array, rows: Rows) -> None:
+    """Refuses rows that an array does not have, a row that is given twice, and values of another shape or type."""
+    count = len(rows.numbers)
+    copied = rows.numbers[:0] if rows.copied is None else rows.copied
+    named = np.concatenate([rows.numbers, copied])
+    if named.dtype.kind not in "iu" or (count and not 0 <= named.min() <= named.max() < array.shape[0]):
+        raise RequestError(f"{where}: give whole numbers from 0 to {array.shape[0] - 1}")
+    if len(np.unique(rows.numbers)) < count or np.isin(copied, rows.numbers).any():
+        raise RequestError(f"{where}: a row changes twice, or is copied and changes; give each once")
+    if (rows.values is None) == (rows.copied is None) or len(copied) not in (0, count):
+        raise RequestError(f"{where}: give values or copied, one for each of the {count} rows")
+    wanted = f"{np.dtype(array.dtype)} of shape {(count, *array.shape[1:])}"
+    if rows.values is not None and f"{rows.values.dtype} of shape {rows.values.shape}" != wanted:
+        raise RequestError(f"{where}: {rows.values.dtype} of shape {rows.values.shape}; give {wanted}")
 
 
 def check_lookups(method: Method[Any], indices: Arrays) -> None:
@@ -199,6 +224,23 @@ def _check_rows(method: Method[Any], indices: Arrays) -> None:
             raise RequestError(
                 f"{where}: row {rows.min() if rows.min() < 0 else rows.max()} of a table of {table.shape[0]} rows"
             )
+
+
+def _check_counter(method: Method[Any], indices: Arrays) -> None:
+    name = method.counter()
+    if name is None:
+        return
+    found = next((array for array in method.weights() if array.name == name), None)
+    if found is None or (found.dtype, found.shape[1:], found.trainable) != ("float32", (1,), False):
+        raise RequestError(
+            f"{_part(method, 'counter')} names {name}; give an array of weights() that is float32 (rows, 1) and "
+            "has trainable=False"
+        )
+    rows = indices.get(name)
+    if rows is None or rows.shape != IDS.shape or rows.min() < 0 or rows.max() >= found.shape[0]:
+        raise RequestError(
+            f"{_part(method, 'lookups')}: give row numbers of {name}, which counter() names, in the ids' shape"
+        )
 
 
 def _check_updates(method: Method[Any]) -> None:

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from bench.embeddings.base import Rows
 from bench.training.noise import noise, noise_key
 from bench.training.rules import RowRule
 
@@ -98,6 +99,19 @@ class DeferredTable:
             else:
                 moments = tf.gather(self.state, index)[:, self.width :]
             self.state.scatter_update(tf.IndexedSlices(tf.concat([weights, moments], axis=1), index))
+
+    def set_rows(self, rows: Rows, clock: Clock) -> None:
+        """Gives some rows new weights as of ``clock``, and new moments. No other row is read or written."""
+        for start in range(0, len(rows.numbers), BLOCK_ROWS):
+            block = slice(start, start + BLOCK_ROWS)
+            index = tf.constant(rows.numbers[block], tf.int32)
+            if rows.copied is None:
+                assert rows.values is not None
+                weights = tf.constant(rows.values[block])
+            else:
+                weights, _ = self.read(tf.constant(rows.copied[block], tf.int32), clock)
+            slots = [tf.fill((weights.shape[0], self.slot_width), value) for value in self.rule.slots]
+            self.write(index, weights, slots, clock)
 
     def settle(self, clock: Clock, reset: bool) -> None:
         """Writes the weights as of ``clock`` into the layer's variable; with ``reset`` into the rows too.
@@ -310,12 +324,33 @@ class WholeArrays:
             changed: those that have new values.
             reset_moments: the optimizer's moments of these start anew; else they stay.
         """
-        ids = {id(v) for v in changed}
         if self.vector is not None:
             self.vector.assign(tf.concat([tf.reshape(v.value, [-1]) for v in self.small], axis=0))
-        if not reset_moments:
-            return
-        of_small = [tf.fill([n], id(v) in ids) for v, n in zip(self.small, self.sizes, strict=True)]
+        if reset_moments:
+            self._reset_moments({id(v): np.array(True) for v in changed})
+
+    def set_rows(self, variable: Any, rows: Rows) -> None:
+        """Gives some rows of an array new values, in the model's own variable too, and new moments.
+
+        Moments that an optimizer does not keep for each number stay.
+        """
+        self.settle()
+        index = tf.constant(rows.numbers, tf.int32)[:, None]
+        values = tf.convert_to_tensor(variable.value)
+        new = rows.values if rows.copied is None else tf.gather(values, rows.copied)
+        variable.assign(tf.tensor_scatter_nd_update(values, index, new))
+        self.adopt([variable], reset_moments=False)
+        mask = np.zeros((variable.shape[0], *[1] * (len(variable.shape) - 1)), bool)
+        mask[rows.numbers] = True
+        self._reset_moments({id(variable): mask})
+
+    def _reset_moments(self, where: Mapping[int, np.ndarray]) -> None:
+        """Starts moments anew where a mask is True.
+
+        Args:
+            where: by id of a variable, True for all of it, or a mask that broadcasts to its shape.
+        """
+        of_small = [tf.reshape(tf.broadcast_to(where.get(id(v), False), v.shape), [-1]) for v in self.small]
         # its learning rate, which may be a schedule of no class that Keras knows, has no part in the moments
         first = type(self.optimizer).from_config({**self.optimizer.get_config(), "learning_rate": 0.0})
         first.build(self.held)
@@ -326,8 +361,12 @@ class WholeArrays:
                     continue
                 if variable is self.vector:
                     moment.assign(tf.where(tf.concat(of_small, axis=0), value.value, moment.value))
-                elif id(variable) in ids:
-                    moment.assign(value.value)
+                elif id(variable) in where:
+                    mask = where[id(variable)]
+                    if mask.ndim == 0:
+                        moment.assign(value.value)
+                    elif moment.shape == variable.shape:
+                        moment.assign(tf.where(mask, value.value, moment.value))
 
 
 def _moments(optimizer: Any, built: Sequence[Any]) -> list[list[Any]]:

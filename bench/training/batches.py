@@ -29,7 +29,7 @@ class Reader:
         key: a name for the layer, unique in the model.
         field: the field whose ids the layer gets.
         method: computes the row numbers.
-        maps: the method's integer arrays; they may change between epochs.
+        maps: the method's integer arrays. When they change within an epoch, ``Batches.renew`` must be called.
         by_rows: tables that are updated by rows, so that repeated rows of a batch must be found.
     """
 
@@ -142,6 +142,7 @@ class Batches:
         self.chunk_steps = max(1, min(CHUNK_EXAMPLES // batch_size, self.steps))
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
         self._begun: dict[int, Future[tuple[Order, Chunk]]] = {}
+        self._is_stale = False
 
     def begin(self, number: int) -> None:
         """Starts to shuffle an epoch's rows and to prepare its first chunk, and returns at once."""
@@ -153,10 +154,17 @@ class Batches:
             self.begin(number)
         found, ready = self._begun.pop(number).result()
         for start in range(self.chunk_steps, self.steps, self.chunk_steps):
+            self._is_stale = False
             following = self._pool.submit(self._slice, found, start)
             yield ready
             ready = following.result()
+            if self._is_stale:
+                ready = self._slice(found, start)
         yield ready
+
+    def renew(self) -> None:
+        """Has the chunk that was prepared ahead prepared again: maps of its readers have changed."""
+        self._is_stale = True
 
     def example(self) -> Chunk:
         """A chunk of no steps with the shapes and types of all others, to compile with."""

@@ -18,7 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bench.embeddings.base import Method
+from bench.embeddings.base import Method, Rows
 from bench.embeddings.layer import CompressedEmbedding
 from bench.models.inputs import DENSE
 from bench.models.layers import counted_rows
@@ -91,6 +91,8 @@ class Loop:
             for name in layer.method.rounded()
         }
         after = {key: function for key, function in self.after.items() if key not in by_rows}
+        counters = {key: layer.method.counter() for key, layer in self.layers.items()}
+        self.counters = {key: name for key, name in counters.items() if name is not None}
         self.optimizer = updates.optimizer
         self.whole = WholeArrays(whole, self.optimizer, is_elementwise(self.optimizer), tables, after, seed)
         self.positions = {id(v): i for i, v in enumerate(whole)}
@@ -126,6 +128,20 @@ class Loop:
         of_whole = [v for v in self.whole.variables if id(v) in ids]
         if of_whole:
             self.whole.adopt(of_whole, reset_moments)
+
+    def set_rows(self, variable: Any, rows: Rows) -> None:
+        """Gives some rows of a trained array new values; the optimizer's moments of these rows start anew.
+
+        The model's own variable of a table that is updated by rows lacks them until ``settle``.
+
+        Args:
+            variable: the array's Keras variable.
+            rows: the new rows.
+        """
+        for table in self.tables.values():
+            if table.variable is variable:
+                return table.set_rows(rows, self.now())
+        return self.whole.set_rows(variable, rows)
 
     def settle(self, reset: bool = False) -> None:
         """Makes the model's own variables current; with ``reset`` the state of every row too."""
@@ -245,8 +261,9 @@ class Loop:
 
     def _one(self, batch: Tensors, clock: Clock) -> Any:
         read = self._read(batch, clock)
-        loss, of_values, of_rows = self._differentiate(batch, read)
+        loss, of_values, of_rows, of_vectors = self._differentiate(batch, read)
         self._update(batch, read, of_values, of_rows, clock)
+        self._count(batch, of_vectors)
         return loss
 
     def _read(self, batch: Tensors, clock: Clock) -> Read:
@@ -256,8 +273,10 @@ class Loop:
             for (key, name), table in self.tables.items()
         }
 
-    def _differentiate(self, batch: Tensors, read: Read) -> tuple[Any, list[Any], dict[Place, Any]]:
-        """The batch's loss, and its gradient by the whole arrays and by the rows read."""
+    def _differentiate(
+        self, batch: Tensors, read: Read
+    ) -> tuple[Any, list[Any], dict[Place, Any], dict[str, Any]]:
+        """The batch's loss, and its gradient by the whole arrays, the rows read, and the vectors that are counted."""
         values = self.whole.values()
         rows = {place: weights for place, (weights, _) in read.items()}
         scope = keras.StatelessScope(
@@ -268,8 +287,12 @@ class Loop:
             tape.watch(rows)
             real = tf.range(tf.shape(batch["labels"])[0]) < batch["counts"]
             with scope, counted_rows(real), ExitStack() as given:
-                for key, layer in self.layers.items():
-                    given.enter_context(layer.given_rows(*self._rows_of(key, layer, batch, values, rows)))
+                calls = {
+                    key: given.enter_context(
+                        layer.given_rows(*self._rows_of(key, layer, batch, values, rows))
+                    )
+                    for key, layer in self.layers.items()
+                }
                 inputs = dict(batch["ids"])
                 if "dense" in batch:
                     inputs[DENSE] = batch["dense"]
@@ -284,7 +307,20 @@ class Loop:
             value = scope.get_current_value(variable)
             if value is not None:
                 variable.assign(value)
-        return loss, *tape.gradient(total, (values, rows))
+        vectors = {key: calls[key].vectors for key in self.counters}
+        return loss, *tape.gradient(total, (values, rows, vectors))
+
+    def _count(self, batch: Tensors, of_vectors: Mapping[str, Any]) -> None:
+        """Adds the norm of each vector's gradient over the mean norm, of each column of ids, to the id's count.
+
+        Examples that fill up a batch have no gradient.
+        """
+        for key, name in self.counters.items():
+            norms = tf.sqrt(tf.reduce_sum(tf.square(of_vectors[key]), axis=-1))
+            mean = tf.reduce_sum(norms, axis=0) / tf.cast(batch["counts"], tf.float32)
+            added = tf.reshape(tf.math.divide_no_nan(norms, mean), [-1, 1])
+            index = tf.reshape(batch["indices"][key][name], [-1])
+            self.layers[key].weight_variables[name].value.scatter_add(tf.IndexedSlices(added, index))
 
     def _regularization(self) -> list[Any]:
         """The losses of the model's own regularizers and of ``embedding_l2``; the scope has the current weights."""

@@ -16,15 +16,13 @@ import numpy as np
 
 from bench.config import Training
 from bench.data.interactions import Interactions, Part
-from bench.embeddings.base import Progress
-from bench.embeddings.layer import CompressedEmbedding
-from bench.embeddings.trial import check_change
 from bench.errors import RunFailed, end_if_asked
 from bench.measure.timing import Chunk as TimedChunk
 from bench.models.inputs import DENSE
 from bench.tasks.base import Task
 from bench.tasks.rating import TASK as RATING
 from bench.training.batches import Batches, Reader, check_ids
+from bench.training.changes import Changes
 from bench.training.checkpoint import Checkpoint, State
 from bench.training.history import EpochValues, History
 from bench.training.layers import check_averages, layers_by_key, maps_of, tables_by_rows
@@ -134,7 +132,9 @@ class Trainer:
         ]
         self.batches = Batches(data.train, readers, batch_size, seed, settings.shuffle)
         self.loop = loop(model, layers, deferred, updates, task.loss, jit=settings.jit, seed=seed)
-        self.seed, self._maps = seed, {reader.key: reader.maps for reader in readers}
+        steps = settings.epochs, self.batches.steps
+        maps = {reader.key: reader.maps for reader in readers}
+        self.changes = Changes(layers, maps, self.loop, self.batches.renew, steps, seed)
         self.compile_s: float | None = None
         self.predictions = np.zeros(0, np.float32)
         self._serve(model)
@@ -236,8 +236,7 @@ class Trainer:
         history.compile_s = self.compile_s or 0.0
         history.earlier_s = history.train_s + history.eval_s
         self.loop.go_on(arrays, state.steps, state.scale)
-        for key, layer in self._layers.items():
-            self._maps[key].update(maps_of(layer))
+        self.changes.go_on(len(history.epochs))
         self.predictions = arrays["predictions"]
         log.warning("going on after epoch %d of %d", len(history.epochs), self.settings.epochs)
         if history.best is None:
@@ -321,53 +320,19 @@ class Trainer:
             total += float(np.dot(losses.astype(np.float64), chunk.arrays["counts"][: chunk.steps]))
             done += chunk.steps
             listener.chunk(number, done, float(losses[-1]), chunk.examples / (now - clock))
-            if done < self.batches.steps:
-                progress = self._progress(number - 1, done, chunk.steps)
-                if due := self._due(progress):
-                    with self._turn() as waited:
-                        self._change(due, progress)
-                    began, now = began + waited, time.perf_counter()
+            if done < self.batches.steps and (due := self.changes.due(number - 1, done)):
+                with self._turn() as waited:
+                    self.changes.make(due)
+                began, now = began + waited, time.perf_counter()
             clock = now
-        progress = self._progress(number, 0, chunk.steps)
         with self._turn() as waited:
-            self._change(self._due(progress), progress)
+            self.changes.make(self.changes.due(number, 0))
             self.loop.finish()
         began += waited
         if number < self.settings.epochs:
             self.batches.begin(number + 1)  # while this one is evaluated
         history.train_s += time.perf_counter() - began
         return total / len(self.data.train)
-
-    def _progress(self, epochs: int, steps: int, latest: int) -> Progress:
-        """After some epochs and, of the next one, some steps. The last chunk had ``latest`` steps."""
-        return Progress(
-            step=epochs * self.batches.steps + steps,
-            steps=self.settings.epochs * self.batches.steps,
-            epoch=epochs,
-            epochs=self.settings.epochs,
-            epoch_ended=steps == 0,
-            previous=epochs * self.batches.steps + steps - latest,
-        )
-
-    def _due(self, progress: Progress) -> dict[str, CompressedEmbedding]:
-        return {key: layer for key, layer in self._layers.items() if layer.method.is_due(progress)}
-
-    def _change(self, due: Mapping[str, CompressedEmbedding], progress: Progress) -> None:
-        """Lets the methods of some layers change their arrays."""
-        if not due:
-            return
-        self.loop.settle(reset=True)
-        for number, (key, layer) in enumerate(due.items()):
-            rng = np.random.default_rng([self.seed, number, progress.step])
-            change = layer.method.change(progress, layer.arrays(), rng)
-            check_change(layer.method, change)
-            layer.set_arrays(change.arrays)
-            maps = {name: value for name, value in change.arrays.items() if name in layer.map_variables}
-            if maps and not progress.epoch_ended:
-                raise RuntimeError(f"{layer.method.name()}: maps may change at the end of an epoch only")
-            self._maps[key].update(maps)
-            changed = [layer.array_variables[name] for name in change.arrays.keys() - maps.keys()]
-            self.loop.adopt(changed, change.reset_moments)
 
     def _finite(self, part: Part, number: int) -> np.ndarray:
         predictions = self.predict(part)

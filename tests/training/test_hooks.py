@@ -42,8 +42,6 @@ class Restarted(Halved):
 class Moved(Full):
     """Every id reads row 0 from the second epoch on."""
 
-    at_epoch_end = True
-
     def maps(self):
         return (Array("row", (self.vocabulary.size,), "int32", kind=Kind.MAPS),)
 
@@ -54,16 +52,10 @@ class Moved(Full):
         return {"table": xp.take(maps["row"], int32(ids, xp), axis=0)}
 
     def is_due(self, progress):
-        return progress.epoch_ended == self.at_epoch_end and progress.epoch < 2
+        return progress.epoch_ended and progress.epoch < 2
 
     def change(self, progress, arrays, rng):
         return Change({"row": np.zeros_like(arrays["row"])})
-
-
-class MovedTooEarly(Moved):
-    """The same within an epoch."""
-
-    at_epoch_end = False
 
 
 class Penalized(Full):
@@ -216,13 +208,6 @@ def test_maps_that_change_after_an_epoch(updates):
     part = data.evaluation
     predictions = run.predict(part)
     assert np.ptp(predictions) == 0
-
-
-def test_maps_may_not_change_within_an_epoch(monkeypatch):
-    monkeypatch.setattr("bench.training.batches.CHUNK_EXAMPLES", 160)
-    run, _ = prepared(MovedTooEarly, interactions(1000))
-    with pytest.raises(RuntimeError, match="maps may change at the end of an epoch only"):
-        run.fit(Silent())
 
 
 def test_a_penalty_is_part_of_the_gradient_and_not_of_the_loss(updates):
