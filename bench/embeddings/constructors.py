@@ -61,7 +61,11 @@ def signature(method: str) -> inspect.Signature:
     ]
     settings = find(method).Settings
     hints = typing.get_type_hints(settings)  # without the bounds that Annotated adds
-    own = [(f.name, keyword, _given_as(hints[f.name]), _default(f)) for f in dataclasses.fields(settings)]
+    fields = {field.name: field for field in dataclasses.fields(settings)}
+    own = [
+        (name, keyword, _given_as(hints[name]), _default(fields[name]))
+        for name in inspect.signature(settings).parameters
+    ]
     parameters = [
         inspect.Parameter(name, kind, default=default, annotation=hint)
         for name, kind, hint, default in (*common, *own)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.embeddings.base import Method
+from bench.serving.hot import hot_reader
 from bench.serving.sparse import sparse, sparse_sum
 
 if TYPE_CHECKING:  # a process imports the methods that it serves, and no others
@@ -34,7 +35,6 @@ Reader = Callable[[np.ndarray], np.ndarray]
 MANY = 512
 """Number of ids from which equal ids are computed once, where computing takes long."""
 
-
 NEAR = 1024
 """Number of vectors that are worked on at once, so that they stay in the processor's cache."""
 
@@ -48,7 +48,7 @@ def reader(form: Method[Any], arrays: Arrays) -> Reader:
     """
     name = name_of(form)
     make: Callable[[Any, Arrays], Reader] = READERS.get(name, _described)
-    made = make(form, arrays)
+    made = hot_reader(form, arrays, reader) or make(form, arrays)
     return _distinct(made) if name in SLOW else made
 
 

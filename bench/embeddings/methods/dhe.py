@@ -16,13 +16,13 @@ from bench.embeddings.base import (
     Initializer,
     Kind,
     Lookups,
-    Method,
     Vocabulary,
     check_positive,
     float32,
     int32,
     largest,
 )
+from bench.embeddings.families.hot import HotRows, HotSettings
 
 DEGREE = 1
 """Degree of the hashes, as in the paper: two coefficients a hash."""
@@ -44,7 +44,7 @@ EPSILON = 1e-5
 
 
 @dataclass
-class DHESettings:
+class DHESettings(HotSettings):
     """Settings of ``dhe``."""
 
     num_hashes: int | None = None
@@ -67,7 +67,7 @@ class DHESettings:
     """Seed of the hashes."""
 
 
-class DHE(Method[DHESettings]):
+class DHE(HotRows[DHESettings]):
     """vector(id) = x_L W + b with x_0 = 2 h(id) / (2^31 - 2) - 1 and x_l = f(norm(x_(l-1) W_l + b_l)).
 
     h are num_hashes independent hashes of degree 1, so that x_0 is uniform in [-1, 1]. L is num_layers, and f the
@@ -104,7 +104,8 @@ class DHE(Method[DHESettings]):
         if width is None:
             quarter = self.vocabulary.size * self.embedding_dim  # of 4 bytes a number
             width = min(_widest(self.embedding_dim, settings, quarter), DEFAULT_WIDTH)
-        return replace(settings, width=width, num_hashes=settings.num_hashes or _num_hashes(width))
+        num_hashes = settings.num_hashes or _num_hashes(width)
+        return replace(self.resolve_hot(settings), width=width, num_hashes=num_hashes)
 
     @property
     def num_hashes(self) -> int:
@@ -123,8 +124,8 @@ class DHE(Method[DHESettings]):
         return self.settings.normalization and self.width > 1
 
     def tables(self) -> tuple[Array, ...]:
-        """Describes no table: all arrays are read whole."""
-        return ()
+        """Describes hot rows, if there are any: all other arrays are read whole."""
+        return self.hot_tables()
 
     def weights(self) -> tuple[Array, ...]:
         """Describes ``kernel_l`` and ``bias_l``; for hidden layers also ``scale_l`` and ``offset_l`` of the norm."""
@@ -145,16 +146,17 @@ class DHE(Method[DHESettings]):
 
     def maps(self) -> tuple[Array, ...]:
         """Describes ``coefficients`` of the hashes: int64 (num_hashes, 2)."""
-        return (hashing.array("coefficients", self.num_hashes, DEGREE),)
+        return (hashing.array("coefficients", self.num_hashes, DEGREE), *super().maps())
 
     def build_maps(self) -> dict[str, np.ndarray]:
         """Draws the coefficients from hash_seed and the field's name."""
         seed, name = self.settings.hash_seed, self.vocabulary.name
-        return {"coefficients": hashing.coefficients(self.num_hashes, seed, name, DEGREE)}
+        drawn = hashing.coefficients(self.num_hashes, seed, name, DEGREE)
+        return {"coefficients": drawn, **super().build_maps()}
 
     def lookups(self, ids: Any, maps: Arrays, xp: Any) -> Lookups:
         """Returns the ids as they are. ``combine`` computes the hashes, so that they need not be stored."""
-        return {"ids": int32(ids, xp)}
+        return {"ids": int32(ids, xp), **self.hot_lookups(ids, maps, xp)}
 
     def combine(self, rows: Arrays, indices: Arrays, weights: Arrays, xp: Any, training: bool) -> Any:
         """Computes the outputs of the network."""
@@ -167,7 +169,8 @@ class DHE(Method[DHESettings]):
                 x = x / xp.sqrt(xp.mean(xp.square(x), axis=-1, keepdims=True) + EPSILON)
                 x = x * weights[f"scale_{i}"] + weights[f"offset_{i}"]
             x = _mish(x, xp) if self.settings.activation == "mish" else xp.maximum(x, 0.0)
-        return xp.matmul(x, weights[f"kernel_{layers + 1}"]) + weights[f"bias_{layers + 1}"]
+        vectors = xp.matmul(x, weights[f"kernel_{layers + 1}"]) + weights[f"bias_{layers + 1}"]
+        return self.hot_or(vectors, rows, indices, xp)
 
     @staticmethod
     def encode(ids: Any, coefficients: Any, xp: Any) -> Any:
@@ -176,7 +179,7 @@ class DHE(Method[DHESettings]):
         return values * np.float32(2 / (hashing.PRIME - 1)) - np.float32(1)
 
     @classmethod
-    def fit(
+    def fit_cold(
         cls, vocabulary: Vocabulary, embedding_dim: int, settings: DHESettings, budget_bytes: int
     ) -> DHESettings:
         """Chooses the widest hidden layers within the bytes, up to 4096. An open number of hashes follows the width."""

@@ -8,13 +8,14 @@ from typing import Annotated, Any
 import numpy as np
 
 from bench.config.typed import Range
-from bench.embeddings.base import Array, Arrays, Lookups, Method, Vocabulary
+from bench.embeddings.base import Array, Arrays, Lookups, Vocabulary
+from bench.embeddings.families.hot import HotRows, HotSettings
 from bench.embeddings.families.rows import num_rows
 from bench.embeddings.hashing import array, below, coefficients, hashes
 
 
 @dataclass
-class HashSettings:
+class HashSettings(HotSettings):
     """Settings of ``hash``."""
 
     num_rows: int | None = None
@@ -24,7 +25,7 @@ class HashSettings:
     """Seed of the hashes. With another one, other ids share a row."""
 
 
-class Hash(Method[HashSettings]):
+class Hash(HotRows[HashSettings]):
     """vector(id) = table[h(id)], with a random hash h to num_rows rows.
 
     Ids with the same row share their vector.
@@ -47,7 +48,7 @@ class Hash(Method[HashSettings]):
 
     def resolve(self, settings: HashSettings) -> HashSettings:
         """Chooses num_rows."""
-        return replace(settings, num_rows=num_rows(settings.num_rows, self.vocabulary))
+        return replace(self.resolve_hot(settings), num_rows=num_rows(settings.num_rows, self.vocabulary))
 
     @property
     def num_rows(self) -> int:
@@ -56,27 +57,29 @@ class Hash(Method[HashSettings]):
         return self.settings.num_rows
 
     def tables(self) -> tuple[Array, ...]:
-        """Describes one table, (num_rows, embedding_dim)."""
-        return (Array("table", (self.num_rows, self.embedding_dim)),)
+        """Describes one table, (num_rows, embedding_dim), and hot rows."""
+        return (Array("table", (self.num_rows, self.embedding_dim)), *self.hot_tables())
 
     def maps(self) -> tuple[Array, ...]:
         """Describes ``hash``, the coefficients of one hash: int64 (1, 4)."""
-        return (array("hash", 1),)
+        return (array("hash", 1), *super().maps())
 
     def build_maps(self) -> dict[str, np.ndarray]:
         """Draws the coefficients from hash_seed and the field's name."""
-        return {"hash": coefficients(1, self.settings.hash_seed, self.vocabulary.name)}
+        drawn = coefficients(1, self.settings.hash_seed, self.vocabulary.name)
+        return {"hash": drawn, **super().build_maps()}
 
     def lookups(self, ids: Any, maps: Arrays, xp: Any) -> Lookups:
         """Reads the row whose number is the hash of the id."""
-        return {"table": below(hashes(ids, maps["hash"], xp), self.num_rows, xp)[..., 0]}
+        row = below(hashes(ids, maps["hash"], xp), self.num_rows, xp)[..., 0]
+        return {"table": row, **self.hot_lookups(ids, maps, xp)}
 
     def combine(self, rows: Arrays, indices: Arrays, weights: Arrays, xp: Any, training: bool) -> Any:
         """Returns the row as it is."""
-        return rows["table"]
+        return self.hot_or(rows["table"], rows, indices, xp)
 
     @classmethod
-    def fit(
+    def fit_cold(
         cls, vocabulary: Vocabulary, embedding_dim: int, settings: HashSettings, budget_bytes: int
     ) -> HashSettings:
         """Chooses the most rows within the bytes."""

@@ -9,13 +9,14 @@ from typing import Annotated, Any
 import numpy as np
 
 from bench.config.typed import Range
-from bench.embeddings.base import Array, Arrays, Lookups, Method, Vocabulary, check_positive, float32, int32
+from bench.embeddings.base import Array, Arrays, Lookups, Vocabulary, check_positive, float32, int32
+from bench.embeddings.families.hot import HotRows, HotSettings
 from bench.embeddings.families.rows import num_weights, once_each
 from bench.embeddings.hashing import array, below, coefficients, hashes, signs
 
 
 @dataclass
-class ROBESettings:
+class ROBESettings(HotSettings):
     """Settings of ``robe``."""
 
     num_weights: int | None = None
@@ -31,7 +32,7 @@ class ROBESettings:
     """Seed of the hashes. With another one, other ids share numbers."""
 
 
-class ROBE(Method[ROBESettings]):
+class ROBE(HotRows[ROBESettings]):
     """vector(id)[c Z + i] = s_c(id) M[(h_c(id) + i) mod P], with Z = block_size and M of P = num_weights numbers.
 
     h_c are independent hashes to P, one for each block. s_c is 1, or with ``signs`` 1 or -1. Where Z does not divide
@@ -61,7 +62,8 @@ class ROBE(Method[ROBESettings]):
         """Chooses num_weights. A block_size above embedding_dim becomes embedding_dim."""
         check_positive(block_size=settings.block_size)
         count = num_weights(settings.num_weights, self.vocabulary, self.embedding_dim)
-        return replace(settings, num_weights=count, block_size=min(settings.block_size, self.embedding_dim))
+        block = min(settings.block_size, self.embedding_dim)
+        return replace(self.resolve_hot(settings), num_weights=count, block_size=block)
 
     @property
     def num_weights(self) -> int:
@@ -75,20 +77,22 @@ class ROBE(Method[ROBESettings]):
         return -(-self.embedding_dim // self.settings.block_size)
 
     def tables(self) -> tuple[Array, ...]:
-        """Describes ``array``, M in rows of one number: (num_weights, 1)."""
-        return (Array("array", (self.num_weights, 1)),)
+        """Describes ``array``, M in rows of one number: (num_weights, 1), and hot rows."""
+        return (Array("array", (self.num_weights, 1)), *self.hot_tables())
 
     def maps(self) -> tuple[Array, ...]:
         """Describes ``hash``, the coefficients of a hash for each block of a vector: int64 (blocks, 4)."""
-        return (array("hash", self.num_blocks),)
+        return (array("hash", self.num_blocks), *super().maps())
 
     def build_maps(self) -> dict[str, np.ndarray]:
         """Draws the coefficients from hash_seed and the field's name."""
-        return {"hash": coefficients(self.num_blocks, self.settings.hash_seed, self.vocabulary.name)}
+        drawn = coefficients(self.num_blocks, self.settings.hash_seed, self.vocabulary.name)
+        return {"hash": drawn, **super().build_maps()}
 
     def lookups(self, ids: Any, maps: Arrays, xp: Any) -> Lookups:
         """Reads the place of each number, (..., embedding_dim); with signs also gives ``sign`` of each block."""
-        return once_each(ids, partial(self._places, maps=maps, xp=xp), xp)
+        found = once_each(ids, partial(self._places, maps=maps, xp=xp), xp)
+        return {**found, **self.hot_lookups(ids, maps, xp)}
 
     def _places(self, ids: Any, maps: Arrays, xp: Any) -> Lookups:
         values = hashes(ids, maps["hash"], xp)
@@ -107,14 +111,13 @@ class ROBE(Method[ROBESettings]):
     def combine(self, rows: Arrays, indices: Arrays, weights: Arrays, xp: Any, training: bool) -> Any:
         """Puts the numbers side by side, with the signs of their blocks."""
         vectors = rows["array"][..., 0]
-        if not self.settings.signs:
-            return vectors
-        block = np.arange(self.embedding_dim) // self.settings.block_size
-        sign = xp.take(indices["sign"], block, axis=-1)
-        return vectors * float32(sign, xp)
+        if self.settings.signs:
+            block = np.arange(self.embedding_dim) // self.settings.block_size
+            vectors = vectors * float32(xp.take(indices["sign"], block, axis=-1), xp)
+        return self.hot_or(vectors, rows, indices, xp)
 
     @classmethod
-    def fit(
+    def fit_cold(
         cls, vocabulary: Vocabulary, embedding_dim: int, settings: ROBESettings, budget_bytes: int
     ) -> ROBESettings:
         """Chooses the longest array within the bytes. block_size stays."""

@@ -8,7 +8,8 @@ from math import isqrt, prod
 from typing import Annotated, Any
 
 from bench.config.typed import Range
-from bench.embeddings.base import Array, Arrays, Lookups, Method, Vocabulary, check_positive, int32, largest
+from bench.embeddings.base import Array, Arrays, Lookups, Vocabulary, check_positive, int32, largest
+from bench.embeddings.families.hot import HotRows, HotSettings
 from bench.errors import RequestError
 
 START_VARIANCE = 0.05**2 / 3
@@ -16,7 +17,7 @@ START_VARIANCE = 0.05**2 / 3
 
 
 @dataclass
-class TTSettings:
+class TTSettings(HotSettings):
     """Settings of ``tt``."""
 
     rank: int | None = None
@@ -27,7 +28,7 @@ class TTSettings:
     """Number of cores, 2 or 3."""
 
 
-class TT(Method[TTSettings]):
+class TT(HotRows[TTSettings]):
     """vector(id) = G_1[i_1] G_2[i_2] G_3[i_3], with the digits i_1, i_2, i_3 of the id.
 
     G_k[i_k] is a matrix of r_(k-1) x d_k r_k numbers, with r_0 = r_3 = 1. The product sums over the ranks: number
@@ -65,7 +66,7 @@ class TT(Method[TTSettings]):
         rank = 16 if settings.rank is None else settings.rank
         check_positive(rank=rank)
         bounds = _bounds(self.vocabulary.size, self.embedding_dim, settings.num_cores)
-        return replace(settings, rank=min(rank, max(bounds)))
+        return replace(self.resolve_hot(settings), rank=min(rank, max(bounds)))
 
     @property
     def num_rows(self) -> tuple[int, ...]:
@@ -85,14 +86,18 @@ class TT(Method[TTSettings]):
         return _ranks(*sizes, self.settings.rank)
 
     def tables(self) -> tuple[Array, ...]:
-        """Describes ``core_1``, ``core_2``, ...: (n_k, r_(k-1) d_k r_k). Each row is a matrix in row-major order."""
+        """Describes ``core_1``, ``core_2``, ...: (n_k, r_(k-1) d_k r_k), and hot rows.
+
+        Each row of a core is a matrix in row-major order.
+        """
         ranks, widths = self.ranks, self.widths
         deviation = (START_VARIANCE / prod(ranks)) ** (0.5 / len(widths))
         normal = {"class_name": "RandomNormal", "config": {"stddev": deviation}}
-        return tuple(
+        cores = (
             Array(f"core_{k + 1}", (n, ranks[k] * widths[k] * ranks[k + 1]), initializer=normal)
             for k, n in enumerate(self.num_rows)
         )
+        return (*cores, *self.hot_tables())
 
     def lookups(self, ids: Any, maps: Arrays, xp: Any) -> Lookups:
         """Reads the rows whose numbers are the digits of the id."""
@@ -102,7 +107,7 @@ class TT(Method[TTSettings]):
             above = rest // n
             out[f"core_{k + 1}"] = rest - above * n
             rest = above
-        return out
+        return {**out, **self.hot_lookups(ids, maps, xp)}
 
     def combine(self, rows: Arrays, indices: Arrays, weights: Arrays, xp: Any, training: bool) -> Any:
         """Multiplies the cores from the first to the last, and cuts the product to the width."""
@@ -113,10 +118,11 @@ class TT(Method[TTSettings]):
             left = xp.reshape(vectors, (*shape, width, ranks[k]))
             right = xp.reshape(rows[f"core_{k + 1}"], (*shape, ranks[k], widths[k] * ranks[k + 1]))
             vectors, width = xp.matmul(left, right), width * widths[k]
-        return xp.reshape(vectors, (*shape, width))[..., : self.embedding_dim]
+        vectors = xp.reshape(vectors, (*shape, width))[..., : self.embedding_dim]
+        return self.hot_or(vectors, rows, indices, xp)
 
     @classmethod
-    def fit(
+    def fit_cold(
         cls, vocabulary: Vocabulary, embedding_dim: int, settings: TTSettings, budget_bytes: int
     ) -> TTSettings:
         """Chooses the largest rank within the bytes."""
