@@ -17,10 +17,12 @@ from bench.embeddings.layer import CompressedEmbedding, Embedding
 from bench.embeddings.registry import find, names, read, settings_class
 
 __all__ = [
+    "AdaEmbedEmbedding",
     "AdaptEmbedding",
     "AlptEmbedding",
     "AutoSrhEmbedding",
     "BloomEmbedding",
+    "CAFEEmbedding",
     "CCEEmbedding",
     "CEEmbedding",
     "CERPEmbedding",
@@ -61,6 +63,73 @@ __all__ = [
     "read",
     "settings_class",
 ]
+
+def AdaEmbedEmbedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    num_hot: int | None = None,
+    num_checks: int = 40,
+    change_end: float = 0.9,
+    decay: float = 0.9,
+    advantage: float = 1.0,
+    min_change: float = 0.05,
+) -> CompressedEmbedding:
+    """AdaEmbed: rows for the ids that matter, which are found while training; all other vectors are zero.
+
+    vector(id) = table[r] for an id with row r, and zero for all others.
+
+    At first the num_hot most frequent ids of the training rows have rows. A step adds to the score of every id that it
+    reads the norm of the gradient at its vector, over the mean norm of the batch: also where the vector is zero. At the
+    first end of a chunk after each of num_checks equal parts of the run, up to ``change_end``, the num_hot highest
+    scores are found. If more than ``min_change`` of the rows would go to other ids, they do: such rows become zero, and
+    their moments start anew.
+
+    Training holds one row more, which ids without a row read, and one score an id. Where all ids have rows the method
+    is ``full``.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        num_hot: Number of ids with a row, at least 1. None: a tenth of the vocabulary.
+        num_checks: The hot ids are chosen anew at the first end of a chunk after each of the num_checks
+            equal parts of the run.
+        change_end: Share of the run's steps after which the hot ids stay.
+        decay: Factor that multiplies all scores at each check.
+        advantage: Factor that multiplies the scores of hot ids, only to be compared.
+        min_change: Share of the hot ids. If no more of them would change, all stay.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import AdaEmbedEmbedding
+        >>> layer = AdaEmbedEmbedding(6040, 64, num_hot=600)
+        >>> layer(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes
+        156000
+
+    Reference:
+        Lai et al., "AdaEmbed: adaptive embedding for large-scale recommendation models", 2023 (OSDI). The rows of its
+        first ids are not defined there.
+    """
 
 def AdaptEmbedding(
     vocabulary_size: int,
@@ -263,6 +332,8 @@ def BloomEmbedding(
     num_rows: int | None = None,
     num_hashes: int = 2,
     hash_seed: int = 0,
+    num_hot: int = 0,
+    hot_share: float = 0.0,
 ) -> CompressedEmbedding:
     """Bloom embeddings: a vector is the mean of a few hashed rows of one table.
 
@@ -284,6 +355,10 @@ def BloomEmbedding(
         num_rows: Rows of the table, at most one an id. None: a tenth of the vocabulary.
         num_hashes: Number k of hashes: how many rows a vector is the mean of.
         hash_seed: Seed of the hashes. With another one, other ids share a row.
+        num_hot: Number of hot ids, the most frequent in training: each has its own row, in front of the
+            method. 0: none; under a budget, by hot_share.
+        hot_share: Share of a budget that hot rows take, with the list of their ids; the method takes
+            the rest. 0: by num_hot.
 
     Returns:
         A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
@@ -303,6 +378,86 @@ def BloomEmbedding(
     Reference:
         Serra and Karatzoglou, "Getting deep recommenders fit: Bloom embeddings for sparse binary input/output
         networks", 2017 (arXiv 1706.03993).
+    """
+
+def CAFEEmbedding(
+    vocabulary_size: int,
+    embedding_dim: int = 64,
+    *,
+    counts: ArrayLike | None = None,
+    field: str = "ids",
+    seed: int | None = None,
+    name: str | None = None,
+    dtype: Any = None,
+    num_hot: int | None = None,
+    num_checks: int = 40,
+    change_end: float = 0.9,
+    decay: float = 0.9974,
+    advantage: float = 1.1,
+    min_change: float = 0.0,
+    num_cold: int | None = None,
+    hot_share: float = 0.5,
+    hash_seed: int = 0,
+) -> CompressedEmbedding:
+    """CAFE: ids that matter are found while training and get rows of their own, the rest share rows.
+
+    vector(id) = table[r] for a hot id with row r, and table[num_hot + h(id)] for all others.
+
+    h is a hash to num_cold rows. No id is hot at first. A step adds to the score of an id the norm of the gradient at
+    its vector, over the mean norm of the batch. At the first end of a chunk after each of num_checks equal parts of the
+    run, up to ``change_end``, the ids with the num_hot highest scores become hot: of equal scores the smallest ids, and
+    of ids never read the most frequent. An id that becomes hot begins with a copy of its shared row, so that its vector
+    stays, and with new moments. An id that is hot no longer goes back to its shared row; its own values are lost.
+
+    Scores are exact, one number an id while it is trained. The published sketch in place of them keeps scores of some
+    ids alone, and a threshold decides in place of a rank.
+
+    The list of hot ids is served as in ``adapt``. Where all ids are hot the method is ``full``, and where none is
+    ``hash``.
+
+    Args:
+        vocabulary_size: Number of ids. Valid ids are 0 to vocabulary_size - 1.
+        embedding_dim: Width of the vectors.
+        counts: Training frequency of each id, integers of shape (vocabulary_size,). None: ids are
+            sorted by falling frequency.
+        field: Name of the field. Messages show it, and hashes depend on it.
+        seed: Makes the initial values depend on this number and the field's name alone. None: Keras's
+            global seed decides.
+        name: Name of the layer.
+        dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
+        num_hot: Number of hot ids, each with its own row. None: as many as hot_share gives, of a tenth
+            of the vocabulary or of the budget; where num_cold is given without a budget, a twentieth of
+            the vocabulary.
+        num_checks: The hot ids are chosen anew at the first end of a chunk after each of the num_checks
+            equal parts of the run.
+        change_end: Share of the run's steps after which the hot ids stay.
+        decay: Factor that multiplies all scores at each check.
+        advantage: Factor that multiplies the scores of hot ids, only to be compared: it keeps ids of
+            near equal scores where they are.
+        min_change: Share of the hot ids. If no more of them would change, all stay.
+        num_cold: Number of rows that all other ids share. None: the rest of the rows; where num_hot is
+            given without a budget, a tenth of the other ids; at least 1.
+        hot_share: Share of the bytes of rows and list that hot ids take, where neither number is given.
+        hash_seed: Seed of the hash. With another one, other ids share a row.
+
+    Returns:
+        A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
+
+    Raises:
+        RequestError: a setting does not work for this vocabulary and width.
+
+    Example:
+        >>> import numpy as np
+        >>> from bench.embeddings import CAFEEmbedding
+        >>> layer = CAFEEmbedding(6040, 64, num_hot=300, num_cold=300)
+        >>> layer(np.array([3, 6039])).shape
+        TensorShape([2, 64])
+        >>> layer.method.nbytes
+        154832
+
+    Reference:
+        Zhang et al., "CAFE: towards compact, adaptive, and fast embedding for large-scale recommendation models", 2024
+        (arXiv 2312.03256).
     """
 
 def CCEEmbedding(
@@ -517,6 +672,8 @@ def DHEEmbedding(
     activation: Literal["mish", "relu"] = "mish",
     normalization: bool = True,
     hash_seed: int = 0,
+    num_hot: int = 0,
+    hot_share: float = 0.0,
 ) -> CompressedEmbedding:
     """Deep hash embeddings: a network computes the vector from many hashes of the id, without any table.
 
@@ -551,6 +708,10 @@ def DHEEmbedding(
         normalization: True normalizes the outputs of each hidden layer over the layer, before the
             activation.
         hash_seed: Seed of the hashes.
+        num_hot: Number of hot ids, the most frequent in training: each has its own row, in front of the
+            method. 0: none; under a budget, by hot_share.
+        hot_share: Share of a budget that hot rows take, with the list of their ids; the method takes
+            the rest. 0: by num_hot.
 
     Returns:
         A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
@@ -925,6 +1086,8 @@ def HashEmbedding(
     dtype: Any = None,
     num_rows: int | None = None,
     hash_seed: int = 0,
+    num_hot: int = 0,
+    hot_share: float = 0.0,
 ) -> CompressedEmbedding:
     """The hashing trick: ids share the rows of one small table.
 
@@ -944,6 +1107,10 @@ def HashEmbedding(
         dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
         num_rows: Rows of the table, at most one an id. None: a tenth of the vocabulary.
         hash_seed: Seed of the hashes. With another one, other ids share a row.
+        num_hot: Number of hot ids, the most frequent in training: each has its own row, in front of the
+            method. 0: none; under a budget, by hot_share.
+        hot_share: Share of a budget that hot rows take, with the list of their ids; the method takes
+            the rest. 0: by num_hot.
 
     Returns:
         A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
@@ -1876,6 +2043,8 @@ def ROBEEmbedding(
     block_size: int = 8,
     signs: bool = False,
     hash_seed: int = 0,
+    num_hot: int = 0,
+    hot_share: float = 0.0,
 ) -> CompressedEmbedding:
     """Random offset block embeddings: the blocks of a vector begin anywhere in one flat array that all ids share.
 
@@ -1902,6 +2071,10 @@ def ROBEEmbedding(
         block_size: Z, the neighbouring numbers of the array that are one block, at most embedding_dim.
         signs: True multiplies each block of an id by 1 or -1, by its hash.
         hash_seed: Seed of the hashes. With another one, other ids share numbers.
+        num_hot: Number of hot ids, the most frequent in training: each has its own row, in front of the
+            method. 0: none; under a budget, by hot_share.
+        hot_share: Share of a budget that hot rows take, with the list of their ids; the method takes
+            the rest. 0: by num_hot.
 
     Returns:
         A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
@@ -2126,6 +2299,8 @@ def TTEmbedding(
     dtype: Any = None,
     rank: int | None = None,
     num_cores: int = 3,
+    num_hot: int = 0,
+    hot_share: float = 0.0,
 ) -> CompressedEmbedding:
     """Tensor train: the table as a product of two or three small cores.
 
@@ -2155,6 +2330,10 @@ def TTEmbedding(
         rank: Length of the axis that neighbouring cores sum over. None: 16. Each rank is at most as
             long as it is of use: as the numbers (rows times widths) on either side of it.
         num_cores: Number of cores, 2 or 3.
+        num_hot: Number of hot ids, the most frequent in training: each has its own row, in front of the
+            method. 0: none; under a budget, by hot_share.
+        hot_share: Share of a budget that hot rows take, with the list of their ids; the method takes
+            the rest. 0: by num_hot.
 
     Returns:
         A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).

@@ -116,6 +116,8 @@ def said(caplog):
 # A size that no field has, what it is refused with, and one that the smaller field alone cannot have.
 TOO_LARGE = {
     "adapt": ("num_hot", 6041, "user (at most 6040), item (at most 3706)", 4000),
+    "adaembed": ("num_hot", 6041, "user (at most 6040), item (at most 3706)", 4000),
+    "cafe": ("num_hot", 6041, "user (at most 6040), item (at most 3706)", 4000),
     "bloom": ("num_rows", 6041, "user (at most 6040), item (at most 3706)", 4000),
     "cce": ("num_rows", 6041, "user (at most 6040), item (at most 3706)", 4000),
     "ce": ("num_rows", 6041, "user (at most 6040), item (at most 3706)", 4000),

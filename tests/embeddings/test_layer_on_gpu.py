@@ -14,7 +14,7 @@ from bench.embeddings.layer import CompressedEmbedding
 from benchmarks.speed import random_rows
 from benchmarks.timed import trainer_of
 
-NAMES = ("adapt", "deeplight", "md", "mgqe", "pep", "prune")
+NAMES = ("adaembed", "adapt", "cafe", "deeplight", "md", "mgqe", "pep", "prune")
 COUNTS = np.arange(300)[::-1]
 
 

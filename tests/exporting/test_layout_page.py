@@ -35,6 +35,9 @@ CHANGED: dict[str, dict[str, Any]] = {
     "prune by rows": {"strategy": "prune", "density": 0.11},
     "cerp, few kept": {"strategy": "cerp", "density": 0.1},
     "adapt, all cold": {"strategy": "adapt", "num_hot": 0, "num_cold": 30},
+    "cafe, all cold": {"strategy": "cafe", "num_hot": 0, "num_cold": 30},
+    "tt, hot": {"strategy": "tt", "num_hot": 30},
+    "robe, hot": {"strategy": "robe", "num_hot": 30},
     "md, projected": {"strategy": "md", "block_splits": [30], "block_dims": [8, 3], "projection_bias": False},
 }
 
