@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from bench import data, models, sizing, tracking
 from bench.config import Settings
-from bench.embeddings import find
 from bench.embeddings.base import Method
 from bench.embeddings.budget import used
-from bench.embeddings.methods.full import Full
 from bench.embeddings.parents import only_compresses, parent_settings
 from bench.errors import BenchError, RunFailed
 from bench.measure import environment, machine, memory, timing
 from bench.measure.pulse import Pulse
-from bench.models.fields import choose_methods, own_tables
+from bench.models.fields import by_field, choose_methods, deciding, own_tables
 from bench.records import files
 from bench.records.fingerprint import fingerprint
 from bench.records.result import METRICS, Result, Status
@@ -120,17 +118,11 @@ class Experiment:
     @cached_property
     def fingerprint(self) -> str:
         """Digest of everything that decides the result."""
-        values = self.settings.values
-        chosen = [find(self.settings.method(name)[0]) for name in self.data.fields]
-        if all(method.ignores_budget for method in chosen):
-            values = {**values, "budget": None}
-        if all(method is Full for method in chosen):
-            values = {**values, "full_below": 0}
-        return fingerprint(values, self.data.digest)
+        return fingerprint(deciding(self.settings, self.data), self.data.digest)
 
     @cached_property
     def methods(self) -> dict[str, Method[Any]]:
-        """The method of each field with all its sizes."""
+        """The methods with all their sizes, by the names of fields, or of groups of fields that share one."""
         return choose_methods(self.settings, self.data)
 
     @cached_property
@@ -228,8 +220,8 @@ class Experiment:
             from bench.training.weights import start_from
 
             self.layers = {
-                field: CompressedEmbedding(method, seed=settings.seed, name=f"{field}_embedding")
-                for field, method in self.methods.items()
+                name: CompressedEmbedding(method, seed=settings.seed, name=f"{name}_embedding")
+                for name, method in self.methods.items()
             }
             model = self.model_over(self.layers)
             if self.parent:
@@ -247,15 +239,17 @@ class Experiment:
         if self.trainer.table_updates != settings.training.table_updates:
             log.warning("%s: tables are updated whole (dense)", why_whole(settings.training))
         self.measured["environment"] = environment.describe(threads)
+        updates = self.trainer.updates_by_field()
         self.measured["embeddings"] = {
-            field: {**used(self.methods[field]), "table_updates": updates}
-            for field, updates in self.trainer.updates_by_field().items()
+            name: {**used(method), "table_updates": updates[method.vocabulary.members[0].name]}
+            for name, method in self.methods.items()
         }
 
     def model_over(self, layers: Mapping[str, CompressedEmbedding]) -> Any:
         """Gives the Keras model over some embedding layers."""
         scale = self.task.scale(self.data.label_range)
-        return models.build(self.settings.model, layers, scale, self.data.dense_dim)
+        of_fields = by_field(layers, self.data.fields)
+        return models.build(self.settings.model, of_fields, scale, self.data.dense_dim)
 
     def fit(self, logged: tracking.Run) -> None:
         """Trains; where a parent has done all of it, takes its history instead.
@@ -340,7 +334,7 @@ class Experiment:
             "dataset": self.data.name,
             "data_digest": self.data.digest,
             "strategy": self.settings.strategy,
-            "embeddings": {field: used(method) for field, method in self.methods.items()},
+            "embeddings": {name: used(method) for name, method in self.methods.items()},
             "settings": self.settings.values,
             "seed": self.settings.seed,
             "fingerprint": self.fingerprint,

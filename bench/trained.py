@@ -13,9 +13,10 @@ from bench import models
 from bench.config.typed import Choice
 from bench.data import Interactions, Part
 from bench.embeddings import read
-from bench.embeddings.base import Method, Vocabulary
+from bench.embeddings.base import Method
 from bench.embeddings.budget import choose
 from bench.errors import RequestError
+from bench.models.fields import by_field, joined
 from bench.models.inputs import DENSE
 from bench.records.result import Result
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from bench.embeddings.layer import CompressedEmbedding
 
-OF_A_RUN = ("tables", "table_updates")
+OF_A_RUN = ("fields", "tables", "table_updates")
 """What a result's entry of a field holds beside the method's settings."""
 
 
@@ -36,7 +37,7 @@ class Trained:
         model: a Keras model from a dict of ids, int32 (rows,) by field, and ``dense_columns``, float32 (rows, k) if the
             data has dense columns, to predictions, float32 (rows,).
         embeddings: the layer of each field, from integers (...) to vectors (..., embedding_dim), with trained weights.
-            The model has the same layers.
+            The model has the same layers. Fields that share a table have one layer: see ``vectors``.
         data: the run's data set, split and numbered.
         result: the run's result.
     """
@@ -45,6 +46,19 @@ class Trained:
     embeddings: Mapping[str, CompressedEmbedding]
     data: Interactions
     result: Result
+
+    def vectors(self, field: str, ids: np.ndarray) -> np.ndarray:
+        """Gives the vectors of a field's ids, float32 (..., embedding_dim), also if fields share its layer.
+
+        Args:
+            field: name of the field.
+            ids: integers from 0 to the field's size - 1, of any shape (...).
+        """
+        from keras import ops
+
+        layer = self.embeddings[field]
+        offset = np.int32(layer.method.vocabulary.member(field).offset)
+        return np.asarray(ops.convert_to_numpy(layer(np.asarray(ids) + offset)))
 
     def inputs(self, part: Part) -> dict[str, np.ndarray]:
         """Gives some rows as the model takes them, for ``model.predict``.
@@ -82,27 +96,29 @@ def rebuild(result: Result, weights: Path, data: Interactions) -> Trained:
     from bench.training.weights import load_weights
 
     layers = {}
-    for field, method in methods(result, data).items():
+    for name, method in methods(result, data).items():
         served = method.served() is not method
-        layers[field] = CompressedEmbedding(method, served=served, name=f"{field}_embedding")
-    model = models.build(_model(result), layers, data.label_range, data.dense_dim)
+        layers[name] = CompressedEmbedding(method, served=served, name=f"{name}_embedding")
+    of_fields = by_field(layers, data.fields)
+    model = models.build(_model(result), of_fields, data.label_range, data.dense_dim)
     load_weights(model, weights)
     for layer in layers.values():
         layer.trainable = layer.form is layer.method  # codes and quantized rows are not trained further
-    return Trained(model, layers, data, result)
+    return Trained(model, of_fields, data, result)
 
 
 def methods(result: Result, data: Interactions) -> dict[str, Method[Any]]:
-    """Gives the method of each field with the sizes that the run used.
+    """Gives the methods with the sizes that the run used, by the names of their vocabularies.
 
     Raises:
         RequestError: this version has no such method, or the method has other settings.
     """
+    entries = result.embeddings or {}
     used = {
-        field: read({name: value for name, value in entry.items() if name not in OF_A_RUN})
-        for field, entry in (result.embeddings or {}).items()
+        name: read({key: value for key, value in entry.items() if key not in OF_A_RUN})
+        for name, entry in entries.items()
     }
-    vocabularies = {name: Vocabulary(name, field.size, field.counts) for name, field in data.fields.items()}
+    vocabularies = {name: joined(data, entry.get("fields") or [name]) for name, entry in entries.items()}
     return choose(
         used, vocabularies, models.vector_dim(_model(result), int(result.setting("embedding_dim"))), None
     )

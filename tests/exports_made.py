@@ -66,14 +66,17 @@ def content(
         kept, own = of_ids.stored(ids[name])
         values = ids[name]
         fields[name] = Entry(
-            name, method.vocabulary.size, method.embedding_dim, method.name(), plain(method.settings), kept,
+            name, method.vocabulary.alone(name).size, method.embedding_dim, method.name(), plain(method.settings), kept,
             0 if values is not None and values.first else None, **{"column": name, **more},
         )  # fmt: skip
         forms[name] = method.served()
-        arrays |= {f"{FIELDS}/{name}/{key}": value for key, value in arrays_of(forms[name]).items()}
+        place = f"{FIELDS}/{method.vocabulary.name}"
+        arrays |= {f"{place}/{key}": value for key, value in arrays_of(forms[name]).items()}
         arrays |= {f"{IDS}/{name}/{key}": value for key, value in own.items()}
     head = None if model is None else Head(*model, (1.0, 5.0))
-    described = Manifest(fields, dense, head, {}, {}, {})
+    vocabularies = {method.vocabulary.name: method.vocabulary for method in methods.values()}
+    shared = {name: [one.name for one in own.members] for name, own in vocabularies.items() if own.is_shared}
+    described = Manifest(fields, dense, head, {}, {}, {}, shared=shared)
     made = head_of(described)
     rng = np.random.default_rng(1)
     for path, shape in made.shapes().items() if made else ():

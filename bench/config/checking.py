@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from omegaconf import DictConfig
 
-from bench.config import files, slips
+from bench.config import files, sharing, slips
 from bench.config.composing import OPEN, Choices, Composed, Loader, root_names
 from bench.config.files import options
 from bench.config.names import SLOT, no_field, stranger
@@ -100,13 +100,15 @@ def judged(composed: Composed, by: Loader) -> Settings:
         raise RequestError(
             f"tracking.uri={used['tracking'].uri}: its password is hidden; give the whole address"
         )
-    return Settings(
+    settings = Settings(
         **vars(located(shared, start)),
         **used,
         model=model,
         methods=methods,
         values=_as_written(mapped(logged, without_password), given),
     )
+    sharing.check(settings)
+    return settings
 
 
 def _section(cls: type[T], name: str, values: Tree, by: Loader) -> T:

@@ -38,8 +38,8 @@ DATASET = "dataset"
 Choices: TypeAlias = Mapping[str, str | None]
 """The option of each config group, as in ``hydra.runtime.choices``."""
 
-OPEN = ("training.optimizer_settings", "dataset.transforms")
-"""Dicts whose names another library defines. Any name may be given there."""
+OPEN = ("training.optimizer_settings", "dataset.transforms", "share")
+"""Settings that may be dicts, with names that no file here defines. Any name may be given there."""
 
 _ROOT_NAME = re.compile(r"\$\{oc\.select:\s*(\w+)\s*[,}]")
 

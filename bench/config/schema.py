@@ -11,7 +11,19 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
 from bench.config.optimizers import LAZY, check_names
-from bench.config.typed import Address, BytesText, Choice, Count, Range, Seed, Share, Value, nearest, shown
+from bench.config.typed import (
+    Address,
+    AsGroups,
+    BytesText,
+    Choice,
+    Count,
+    Range,
+    Seed,
+    Share,
+    Value,
+    nearest,
+    shown,
+)
 from bench.errors import RequestError
 
 KERAS_OPTIMIZERS = (
@@ -199,7 +211,10 @@ class Globals:
         embedding_dim: width of the vectors that the model reads.
         budget: bytes of the served embeddings: a share of the full tables' bytes, or a number with a unit such as
             ``12MB``, or ``smallest`` for the smallest sizes of the methods; None for the sizes in the settings.
+        budget_split: how a budget is divided over the fields, see ``bench.embeddings.budget``.
         full_below: fields with fewer ids than that stay full, whatever the strategy.
+        share: fields that share one method over their joined ids: lists of fields, ``all``, or ``{above: N}`` for
+            those with more than N ids; None for a table a field.
         resume: True if an equal finished run is not trained again.
         save_weights: True if the weights are kept beside the result.
         timing: True if steps and lookups are timed once more while no other run computes.
@@ -212,7 +227,9 @@ class Globals:
     seed: Seed
     embedding_dim: Count
     budget: Annotated[float, Range(above=0, high=1)] | Literal["smallest"] | BytesText | None
+    budget_split: Literal["equal", "alpha", "size"]
     full_below: Annotated[int, Range(low=0)]
+    share: Annotated[Literal["all"] | dict[str, int] | list[list[str]] | None, AsGroups()]
     resume: bool
     save_weights: bool
     timing: bool

@@ -106,6 +106,11 @@ class WithUnit:
 
 BytesText = Annotated[str, WithUnit()]
 
+
+class AsGroups:
+    """Marks groups of names: ``all``, ``{above: NUMBER}``, or a list of lists of names, which may be empty."""
+
+
 UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
          "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}  # fmt: skip
 """Bytes by unit, in capital letters."""
@@ -153,6 +158,8 @@ def describe(hint: Any) -> str:
     if origin is Annotated:
         if any(isinstance(mark, AsBytes | WithUnit) for mark in arguments[1:]):
             return "a number of bytes, such as 12MB or 512KiB"
+        if any(isinstance(mark, AsGroups) for mark in arguments[1:]):
+            return "all, lists of fields, such as [[user,item]], or {above: NUMBER OF IDS}"
         bounds = [str(bound) for bound in arguments[1:] if isinstance(bound, Range)]
         return ", ".join([describe(arguments[0]), *bounds])
     if origin in (typing.Union, types.UnionType):
@@ -190,6 +197,8 @@ def convert(value: Any, hint: Any) -> Any:
             if not isinstance(value, str) or number_of_bytes(value) < 1 or not value.strip()[-1].isalpha():
                 raise ValueError(hint)
             return value.strip()
+        if any(isinstance(mark, AsGroups) for mark in arguments[1:]):
+            return _groups(value, arguments[0])
         value = convert(value, arguments[0])
         bounds = [bound for bound in arguments[1:] if isinstance(bound, Range)]
         if value is not None and not all(bound.holds(value) for bound in bounds):
@@ -210,6 +219,14 @@ def convert(value: Any, hint: Any) -> Any:
             raise ValueError(hint)
         return _finite(dict(value))
     return _scalar(value, hint)
+
+
+def _groups(value: Any, hint: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return None if value == [] else convert(value, hint)
+    if value.keys() != {"above"}:
+        raise ValueError(hint)
+    return {"above": convert(value["above"], Annotated[int, Range(low=0)])}
 
 
 def _first_of(value: Any, options: tuple[Any, ...]) -> Any:

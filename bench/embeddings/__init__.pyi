@@ -537,6 +537,7 @@ def CEEmbedding(
     dtype: Any = None,
     num_rows: int | None = None,
     num_chunks: int = 4,
+    one_table: bool = False,
     hash_seed: int = 0,
 ) -> CompressedEmbedding:
     """Compositional embeddings: a vector is a few hashed pieces side by side.
@@ -545,6 +546,9 @@ def CEEmbedding(
 
     h_c are k = num_chunks independent hashes to num_rows rows. Two ids share a whole vector only where all k hashes
     agree: num_rows ** k vectors can be told apart.
+
+    With one_table, all chunks have one table of num_chunks num_rows rows, which each hash reaches as a whole. For all
+    fields of the data (``share=all``) that is the unified embedding. One chunk is ``hash``.
 
     A chunk is ceil(embedding_dim / num_chunks) wide. There are only as many chunks as fill embedding_dim, and the
     columns of the last one beyond it are cut off. A width of 50 is 4 chunks of 13, with 2 columns of the last unused. A
@@ -562,6 +566,8 @@ def CEEmbedding(
         dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
         num_rows: Rows that each chunk has, at most one an id. None: a tenth of the vocabulary.
         num_chunks: Number of pieces of a vector. Where it does not divide the width, see ``CE``.
+        one_table: True lets all chunks read the rows of all, as the unified embedding does: the same
+            bytes, and one table.
         hash_seed: Seed of the hashes. With another one, other ids share a row.
 
     Returns:
@@ -581,7 +587,9 @@ def CEEmbedding(
 
     Reference:
         Shi et al., "Compositional embeddings using complementary partitions for memory-efficient recommendation
-        systems", 2019 (arXiv 1909.02107): its concatenation, with independent hashes as partitions.
+        systems", 2019 (arXiv 1909.02107): its concatenation, with independent hashes as partitions. one_table: Coleman
+        et al., "Unified embedding: battle-tested feature representations for web-scale ML systems", 2023 (arXiv
+        2305.12102).
     """
 
 def CERPEmbedding(

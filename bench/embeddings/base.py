@@ -172,6 +172,9 @@ class Method(ABC, Generic[S]):
     def penalty(self, rows: Arrays, indices: Arrays, weights: Arrays, xp: Any) -> Any:
         """Computes the term that a training step adds to the loss, from the arguments of ``combine``.
 
+        A mean over the ids is taken for each field: if fields share the method, it counts
+        ``len(self.vocabulary.members)`` times.
+
         Returns:
             A scalar; None adds nothing.
         """
@@ -335,17 +338,8 @@ class Method(ABC, Generic[S]):
         return self.settings
 
     def check_ids(self, ids: np.ndarray) -> None:
-        """Refuses ids outside the vocabulary.
-
-        Raises:
-            ValueError: names the first such id and the range.
-        """
-        size = self.vocabulary.size
-        if ids.size and (ids.min() < 0 or ids.max() >= size):
-            wrong = ids[(ids < 0) | (ids >= size)].flat[0]
-            raise ValueError(
-                f"field {self.vocabulary.name}: id {wrong} is outside its {size} ids (0 to {size - 1})"
-            )
+        """Refuses ids outside the vocabulary, see ``Vocabulary.check_ids``."""
+        self.vocabulary.check_ids(ids)
 
     def __call__(self, ids: Any, arrays: Arrays, xp: Any = np, training: bool = False) -> Any:
         """Computes the vectors of ids, as serving does; in NumPy unless ``xp`` says otherwise.

@@ -6,9 +6,9 @@ Nothing here imports Keras or TensorFlow.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import prod
 from typing import Any, NamedTuple
 
@@ -54,14 +54,30 @@ class Pairs(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Vocabulary:
-    """The ids of one categorical field.
+class Member:
+    """The part of a vocabulary that is one field: its id x is id offset + x of the vocabulary.
 
     Attributes:
-        name: name of the field (``user``, ``item``).
+        name: name of the field.
+        size: number of its ids.
+        offset: number of ids before them.
+    """
+
+    name: str
+    size: int
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The ids of one categorical field, or of several that share a method: those of one after those of the other.
+
+    Attributes:
+        name: name of the field (``user``, ``item``), or of the group (``user-item``).
         size: number of ids; valid ids are 0 to size - 1.
         counts: training frequency of each id, int64 of shape (size,). With None, ids count as sorted by falling
             frequency.
+        members: the fields, in order. Without any, the vocabulary is that of the field ``name``.
         pairs: gives the training rows, once for each other field. None if they are not known. Nothing is read until
             it is called; it is not saved.
 
@@ -72,6 +88,7 @@ class Vocabulary:
     name: str
     size: int
     counts: np.ndarray | None = field(default=None, repr=False, compare=False)
+    members: tuple[Member, ...] = ()
     pairs: Callable[[], Sequence[Pairs]] | None = field(default=None, repr=False, compare=False)
     _sums: dict[tuple[int, ...], list[int]] = field(
         default_factory=dict, init=False, repr=False, compare=False
@@ -83,6 +100,82 @@ class Vocabulary:
         if self.counts is not None and self.counts.shape != (self.size,):
             raise RequestError(
                 f"field {self.name}: counts of shape {self.counts.shape} for {self.size} ids; give one an id"
+            )
+        if not self.members:
+            object.__setattr__(self, "members", (Member(self.name, self.size),))
+
+    @classmethod
+    def joined(cls, fields: Sequence[Vocabulary]) -> Vocabulary:
+        """Joins the vocabularies of several fields. That of one field stays as it is.
+
+        The name has the fields' names with ``-`` between them; of more than three, the first and the last.
+        """
+        if len(fields) == 1:
+            return fields[0]
+        names = [one.name for one in fields]
+        ends = accumulate(one.size for one in fields)
+        members = [Member(one.name, one.size, end - one.size) for one, end in zip(fields, ends, strict=True)]
+        counts = [one.counts for one in fields if one.counts is not None]
+        return cls(
+            "-".join(names if len(names) <= 3 else [names[0], "...", names[-1]]),
+            sum(one.size for one in fields),
+            np.concatenate(counts) if len(counts) == len(fields) else None,
+            tuple(members),
+        )
+
+    @property
+    def is_shared(self) -> bool:
+        """True if the ids are those of several fields."""
+        return len(self.members) > 1
+
+    def member(self, field: str) -> Member:
+        """Gives the part of a field."""
+        return next(one for one in self.members if one.name == field)
+
+    def alone(self, field: str) -> Vocabulary:
+        """Gives the vocabulary of a field without the others."""
+        if not self.is_shared:
+            return self
+        one = self.member(field)
+        counts = None if self.counts is None else self.counts[one.offset : one.offset + one.size]
+        return Vocabulary(one.name, one.size, counts)
+
+    def ids_of(self, ids: Arrays, xp: Any) -> Any:
+        """Gives the ids of this vocabulary from those of its fields.
+
+        Args:
+            ids: integers (...) by field.
+            xp: ``numpy`` or ``keras.ops``.
+
+        Returns:
+            The ids of the one field as they are; of several fields, int32 (..., number of fields).
+        """
+        if not self.is_shared:
+            return ids[self.members[0].name]
+        offsets = np.array([one.offset for one in self.members], np.int32)
+        return xp.stack([ids[one.name] for one in self.members], axis=-1) + offsets
+
+    def config(self) -> dict[str, object]:
+        """Gives name, size and fields in the types that JSON has, without counts."""
+        own: dict[str, object] = {"name": self.name, "size": self.size}
+        return {**own, "members": [asdict(one) for one in self.members]} if self.is_shared else own
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Vocabulary:
+        """Makes the vocabulary of a ``config``."""
+        members = tuple(Member(**one) for one in config.get("members", ()))
+        return cls(config["name"], config["size"], members=members)
+
+    def check_ids(self, ids: np.ndarray) -> None:
+        """Refuses ids outside the vocabulary.
+
+        Raises:
+            ValueError: names the first such id and the range.
+        """
+        if ids.size and (ids.min() < 0 or ids.max() >= self.size):
+            wrong = ids[(ids < 0) | (ids >= self.size)].flat[0]
+            raise ValueError(
+                f"field {self.name}: id {wrong} is outside its {self.size} ids (0 to {self.size - 1})"
             )
 
     def by_frequency(self) -> np.ndarray:

@@ -40,6 +40,8 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
     Floats are accepted too if they are whole numbers and exact, up to 2^24 ids. Keras makes float32 inputs if a model
     names no input type.
 
+    If several fields share the method, ids are those of their joined vocabulary, see ``Vocabulary.ids_of``.
+
     Vectors are computed in the method's types and then cast, whatever the dtype policy. Quantized policies are refused.
 
     A saved model keeps the method, its settings and its id maps. So training frequencies are not needed to load it. A
@@ -273,7 +275,7 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
             **super().get_config(),
             "method": self.method.name(),
             "settings": asdict(self.method.settings),
-            "vocabulary": {"name": vocabulary.name, "size": vocabulary.size},
+            "vocabulary": vocabulary.config(),
             "embedding_dim": self.method.embedding_dim,
             "served": self.form is not self.method,
             "seed": self.seed,
@@ -287,7 +289,7 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         awaited = Awaited(list(values.pop("awaited", ())))
         method = find(values.pop("method"))
         settings = method.Settings(**values.pop("settings"))
-        vocabulary = Vocabulary(**values.pop("vocabulary"))
+        vocabulary = Vocabulary.from_config(values.pop("vocabulary"))
         layer = cls(method(vocabulary, values.pop("embedding_dim"), settings), **values)
         layer._awaited = awaited
         return layer
@@ -315,8 +317,8 @@ def Embedding(  # noqa: N802 - named like the layers it makes
             frequency.
         field: Name of the field. Messages show it, and hashes depend on it.
         **settings: The method's settings; also ``seed``, ``name`` and ``dtype`` of the layer. The ``tables`` of a
-            result's entry are compared with those that the layer gets. Its ``table_updates`` say how a run trained
-            the tables, and decide nothing here.
+            result's entry are compared with those that the layer gets. Its ``fields`` and ``table_updates`` say who
+            shared them in a run, and how they were trained, and decide nothing here.
 
     Returns:
         A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).
@@ -334,7 +336,8 @@ def Embedding(  # noqa: N802 - named like the layers it makes
     """
     of_layer = {key: settings.pop(key, None) for key in ("seed", "name", "dtype")}
     expected = settings.pop("tables", None)
-    settings.pop("table_updates", None)
+    for of_a_run in ("fields", "table_updates"):
+        settings.pop(of_a_run, None)
     known = None if counts is None else np.asarray(counts, np.int64)
     vocabularies = {field: Vocabulary(field, vocabulary_size, known)}
     made = choose({field: read({**settings, "method": method})}, vocabularies, embedding_dim, None)[field]

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from bench.config import Settings
+from bench.config.sharing import shared
 from bench.config.typed import Choice
 from bench.embeddings.base import Method
 
@@ -17,11 +18,11 @@ def parent_settings(settings: Settings, methods: Mapping[str, Method[Any]]) -> S
     They are the settings of this run, with four changes: each post-training method is replaced by its parent, every
     size has its chosen value, there is no budget, and no weights are left beside the result. The record holds them
     once, for all runs that compress them. If all fields are trained alike, the settings equal those of
-    ``strategy=NAME``. So one run serves for both.
+    ``strategy=NAME``. So one run serves for both. Fields that share a table share it in the parent too.
 
     Args:
         settings: the settings of the run that compresses.
-        methods: the method of each field with its sizes.
+        methods: the methods with their sizes, by the names of their vocabularies.
 
     Returns:
         The settings; None if no field has a post-training method.
@@ -30,7 +31,11 @@ def parent_settings(settings: Settings, methods: Mapping[str, Method[Any]]) -> S
     if not any(parents.values()):
         return None
     trained = {field: parents[field] or method for field, method in methods.items()}
-    described = {field: Choice(method.name(), method.settings) for field, method in trained.items()}
+    described = {
+        one.name: Choice(method.name(), method.settings)
+        for method in trained.values()
+        for one in method.vocabulary.members
+    }
     first = next(iter(described.values()))
     alike = all(one == first for one in described.values())
     chosen = {"default": first} if alike else {**settings.methods, **described}
@@ -39,16 +44,17 @@ def parent_settings(settings: Settings, methods: Mapping[str, Method[Any]]) -> S
         slot: {"method": name, **asdict(own)} for slot, (name, own) in chosen.items()
     }
     full_below = 0 if alike else settings.full_below
-    changed = {"strategy": strategy, "budget": None, "full_below": full_below, "save_weights": False}
-    return replace(
-        settings,
-        strategy=strategy,
-        budget=None,
-        full_below=full_below,
-        save_weights=False,
-        methods=chosen,
-        values={**settings.values, **changed, "embeddings": slots},
-    )
+    members = [[one.name for one in method.vocabulary.members] for method in methods.values()]
+    changed: dict[str, Any] = {
+        "strategy": strategy,
+        "budget": None,
+        "budget_split": "equal",
+        "full_below": full_below,
+        "share": shared(members) or None,
+        "save_weights": False,
+    }
+    values = {**settings.values, **changed, "embeddings": slots}
+    return replace(settings, **changed, methods=chosen, values=values)
 
 
 def only_compresses(methods: Mapping[str, Method[Any]]) -> bool:

@@ -65,7 +65,8 @@ def settings_of(result: Result, results_dir: Path, data_dir: Path) -> Settings:
     Raises:
         RequestError: this version does not take one of the settings.
     """
-    values: dict[str, Any] = {**(result.settings or {}), "save_weights": True}
+    added = {"share": None, "budget_split": "equal"}  # results of earlier versions lack them
+    values: dict[str, Any] = {**added, **(result.settings or {}), "save_weights": True}
     start = Path.cwd()
     shared = build(Globals, {name: values[name] for name in Globals.__annotations__})
     tracking = build(Tracking, values["tracking"], "tracking.{}".format)

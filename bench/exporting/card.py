@@ -107,6 +107,8 @@ def text(card: Card, tree: Mapping[str, Any]) -> str:
         settings = ", ".join(f"{key}={shown(value)}" for key, value in own["settings"].items()) or "-"
         kind = KINDS[own["ids"]["kind"]]
         lines.append(_row(name, own["method"], settings, own["size"], kind, unknown, apart))
+    for group in tree.get("shared", {}).values():
+        lines += ["", f"These fields share one table: {', '.join(f'`{name}`' for name in group)}."]
     lines += ["", f"## {card.table}", "", "| metric | value |", "| --- | --- |"]
     lines += [_row(*row) for row in card.rows]
     if tree["formats"]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +35,10 @@ def reference(trained: Trained) -> dict[str, np.ndarray]:
     Args:
         trained: the trained model.
     """
-    from keras import ops
-
     found: dict[str, np.ndarray] = {}
-    for number, (name, layer) in enumerate(trained.embeddings.items()):
-
-        def vectors(rows: np.ndarray, layer: Any = layer) -> np.ndarray:
-            return np.asarray(ops.convert_to_numpy(layer(rows)))
-
+    for number, name in enumerate(trained.embeddings):
         field = trained.data.fields[name]
-        found |= of_field(number, field.size, vectors, field.values)
+        found |= of_field(number, field.size, partial(trained.vectors, name), field.values)
     part = trained.inputs(trained.data.evaluation.first(ROWS))
     count = len(next(iter(part.values())))
     found[PREDICTIONS] = np.asarray(trained.model.predict(part, batch_size=ROWS, verbose=0)).reshape(-1)

@@ -62,10 +62,17 @@ def content(trained: Trained) -> Content:
             name, own.size, method.embedding_dim, method.name(), plain(method.settings), kept,
             unknown_row=_unknown_row(own, settings), **_source(settings, name),
         )  # fmt: skip
-        arrays |= {f"{FIELDS}/{name}/{key}": value for key, value in layer.arrays().items()}
+        if method.vocabulary.members[0].name == name:
+            place = f"{FIELDS}/{method.vocabulary.name}"
+            arrays |= {f"{place}/{key}": value for key, value in layer.arrays().items()}
         arrays |= {f"{IDS}/{name}/{key}": value for key, value in of_ids.items()}
     head, left_out = _head(trained)
-    described = Manifest(fields, _dense(settings, trained.data.dense_dim), head, {}, left_out, {})
+    vocabularies = {
+        layer.method.vocabulary.name: layer.method.vocabulary for layer in trained.embeddings.values()
+    }
+    shared = {name: [one.name for one in own.members] for name, own in vocabularies.items() if own.is_shared}
+    dense = _dense(settings, trained.data.dense_dim)
+    described = Manifest(fields, dense, head, {}, left_out, {}, shared=shared)
     of_head = head_of(described)
     variables = {variable.path: variable for variable in trained.model.variables}
     for path in of_head.shapes() if of_head else ():
@@ -115,6 +122,11 @@ def tree_of(described: Manifest) -> Tree:
         if head is None
         else {**asdict(head), "label_range": list(head.label_range or ()) or None},
         "left_out": dict(described.left_out),
+        **(
+            {"shared": {name: list(group) for name, group in described.shared.items()}}
+            if described.shared
+            else {}
+        ),
     }
 
 

@@ -111,7 +111,7 @@ def build(
     Args:
         model: the model's name and settings.
         fields: the embedding layer of each field, all of one width, none named like a field: Keras gives that name
-            to the input.
+            to the input. Fields may share a layer, whose vocabulary then has them as members.
         label_range: smallest and largest training label, or None if the model is to give logits.
         dense_dim: how many dense columns the data has.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.models.inputs import inputs, scaled
+from bench.models.inputs import inputs, read, scaled
 
 if TYPE_CHECKING:
     import keras
@@ -36,5 +36,5 @@ def build(
     from bench.models.layers import Bias
 
     ids = inputs(fields, dense_dim)
-    score = sum(ops.sum(layer(ids[field]), axis=-1) for field, layer in fields.items())
+    score = sum(ops.sum(vectors, axis=-1) for vectors in read(fields, ids))
     return keras.Model(ids, scaled(Bias(name="bias")(score), label_range), name="bias")

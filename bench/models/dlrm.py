@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bench.config.typed import Count
 from bench.errors import RequestError
-from bench.models.inputs import DENSE, inputs, scaled
+from bench.models.inputs import DENSE, inputs, read, scaled
 from bench.models.parts import Network, dense, joined, network, score
 
 if TYPE_CHECKING:
@@ -53,17 +53,17 @@ def build(
     from keras import ops
 
     ids = inputs(fields, dense_dim)
-    read = [layer(ids[name]) for name, layer in fields.items()]
+    vectors = read(fields, ids)
     bottom = []
     if dense_dim:
         hidden = network(ids[DENSE], replace(settings, hidden_units=settings.bottom_units), "bottom")
-        bottom = [dense(read[0].shape[-1], "bottom_vector", "relu")(hidden)]
+        bottom = [dense(vectors[0].shape[-1], "bottom_vector", "relu")(hidden)]
     if settings.interaction == "cat":
-        top = joined([*bottom, *read])
+        top = joined([*bottom, *vectors])
     else:
-        stacked = ops.stack([*bottom, *read], axis=1)
+        stacked = ops.stack([*bottom, *vectors], axis=1)
         products = ops.matmul(stacked, ops.transpose(stacked, (0, 2, 1)))
-        count = len(bottom) + len(read)
+        count = len(bottom) + len(vectors)
         upper = np.flatnonzero(np.triu(np.ones((count, count)), 1)).astype(np.int32)
         flat = ops.reshape(products, (-1, count * count))
         top = joined([ops.take(flat, upper, axis=1), *bottom])

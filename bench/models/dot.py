@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.models.inputs import inputs, only_two, scaled
+from bench.models.inputs import inputs, only_two, read, scaled
 
 if TYPE_CHECKING:
     import keras
@@ -33,5 +33,5 @@ def build(
     import keras
 
     ids = inputs(fields, dense_dim)
-    u, v = (layer(ids[field]) for field, layer in fields.items())
+    u, v = read(fields, ids)
     return keras.Model(ids, scaled(keras.ops.sum(u * v, axis=-1), label_range), name="dot")

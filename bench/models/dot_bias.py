@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.models.inputs import inputs, only_two, scaled
+from bench.models.inputs import inputs, only_two, read, scaled
 
 if TYPE_CHECKING:
     import keras
@@ -41,10 +41,10 @@ def build(
     from bench.models.layers import Bias
 
     ids = inputs(fields, dense_dim)
-    u, v = (layer(ids[field]) for field, layer in fields.items())
+    u, v = read(fields, ids)
     score = keras.ops.sum(u * v, axis=-1)
     for field, layer in fields.items():
-        method = Full(layer.method.vocabulary, 1, FullSettings(initializer="zeros"))
+        method = Full(layer.method.vocabulary.alone(field), 1, FullSettings(initializer="zeros"))
         bias = CompressedEmbedding(method, name=f"{field}_bias")
         score = score + keras.ops.squeeze(bias(ids[field]), axis=-1)
     return keras.Model(ids, scaled(Bias(name="bias")(score), label_range), name="dot_bias")

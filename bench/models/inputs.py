@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import RequestError
 
 if TYPE_CHECKING:
     import keras
+
+    from bench.embeddings.layer import CompressedEmbedding
 
 DENSE = "dense_columns"
 """The name of the input of dense columns. Keras calls the first ``Dense`` layer of a process ``dense``."""
@@ -30,6 +32,24 @@ def inputs(fields: Collection[str], dense_dim: int) -> dict[str, keras.KerasTens
     if dense_dim:
         out[DENSE] = keras.Input((dense_dim,), dtype="float32", name=DENSE)
     return out
+
+
+def read(fields: Mapping[str, CompressedEmbedding], ids: Mapping[str, keras.KerasTensor]) -> list[Any]:
+    """Gives the vectors of the fields, each (batch, width), in order. Each layer is called once.
+
+    Args:
+        fields: the embedding layer of each field. Fields may share one.
+        ids: the model's inputs.
+    """
+    from keras import ops
+
+    found: dict[str, Any] = {}
+    for layer in {id(layer): layer for layer in fields.values()}.values():
+        vocabulary = layer.method.vocabulary
+        vectors = layer(vocabulary.ids_of(ids, ops))
+        parts = ops.unstack(vectors, len(vocabulary.members), axis=-2) if vocabulary.is_shared else [vectors]
+        found |= {one.name: part for one, part in zip(vocabulary.members, parts, strict=True)}
+    return [found[name] for name in fields]
 
 
 def scaled(score: Any, label_range: tuple[float, float] | None) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.errors import RequestError
-from bench.models.inputs import DENSE, inputs, scaled
+from bench.models.inputs import DENSE, inputs, read, scaled
 from bench.models.parts import joined
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def build(
     if wide:
         raise RequestError(f"model=lr adds up vectors of one number; the field {wide[0]} has wider ones")
     ids = inputs(fields, dense_dim)
-    numbers = [layer(ids[name]) for name, layer in fields.items()]
+    numbers = read(fields, ids)
     if dense_dim:
         columns = keras.layers.Dense(
             1, use_bias=False, kernel_initializer="glorot_normal", name="linear_columns"

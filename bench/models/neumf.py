@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench.config.typed import Count, Rest
 from bench.errors import RequestError
-from bench.models.inputs import DENSE, inputs, scaled
+from bench.models.inputs import DENSE, inputs, read, scaled
 
 if TYPE_CHECKING:
     import keras
@@ -56,7 +56,7 @@ def build(
     if not width:
         raise RequestError("embedding_dim=1: model=neumf splits the vectors in two; give 2 or more")
     ids = inputs(fields, dense_dim)
-    vectors = [layer(ids[name]) for name, layer in fields.items()]
+    vectors = read(fields, ids)
     # Each vector times the sum of those before it: all pairs, without a pass for each.
     before = vectors[0][:, :width]
     product = None

@@ -10,7 +10,7 @@ from bench.config.typed import Count, Rest
 from bench.embeddings.base import Method, Vocabulary
 from bench.embeddings.methods.full import Full, FullSettings
 from bench.errors import RequestError
-from bench.models.inputs import DENSE
+from bench.models.inputs import DENSE, read
 
 if TYPE_CHECKING:
     import keras
@@ -68,7 +68,7 @@ def two_vectors(model: str, fields: Collection[str], dense_dim: int) -> None:
 
 def vectors(fields: Fields, ids: Inputs, dense_dim: int) -> list[Any]:
     """Gives the fields' vectors, each (batch, width), and those of the dense columns: number times a trained vector."""
-    found = [layer(ids[name]) for name, layer in fields.items()]
+    found = read(fields, ids)
     if dense_dim:
         from bench.models.layers import NumericVectors
 
@@ -96,7 +96,7 @@ def linear(fields: Fields, ids: Inputs, read: Sequence[Any], own: bool, dense_di
         return ops.squeeze(weigh(joined(read)), axis=-1)
     from bench.embeddings.layer import CompressedEmbedding
 
-    vocabularies = {name: layer.method.vocabulary for name, layer in fields.items()}
+    vocabularies = {name: layer.method.vocabulary.alone(name) for name, layer in fields.items()}
     tables = [CompressedEmbedding(method, name=name) for name, method in linear_tables(vocabularies).items()]
     numbers = [table(ids[name]) for name, table in zip(fields, tables, strict=True)]
     if dense_dim:

@@ -22,7 +22,7 @@ from bench.records.result import Result, Status, Tree, metrics_of
 
 def embedding(used: Tree) -> str:
     """Gives one line with a field's method and settings: ``qr: num_buckets=120, quotient_rows=recipe``."""
-    hidden = ("method", "tables")
+    hidden = ("method", "tables", "fields")
     settings = [f"{key}={_shown(value)}" for key, value in used.items() if key not in hidden]
     return ": ".join(filter(None, [str(used.get("method")), ", ".join(settings)]))
 

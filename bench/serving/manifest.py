@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ _SUM = re.compile(r"[0-9a-f]{64}")
 _TRANSFORM = re.compile(r"none|ln2_bucket|hour_parts|hash:[1-9]\d{0,8}")
 _TOP = {
     "format_version", "bench_version", "fingerprint", "run", "fields", "model", "dense", "bytes", "promise", "files",
-    "formats", "left_out", "digest", "reconstruction",
+    "formats", "left_out", "digest", "reconstruction", "shared",
 }  # fmt: skip
 _RECONSTRUCTION = {
     "rmse", "relative_error", "cosine_mean", "cosine_p1", "zero_rows", "queries", "neighbours", "recall_inner_product",
@@ -111,8 +111,11 @@ class Entry:
     keeps_missing: bool = False
     from_text: bool = False
 
-    def form(self) -> Method[Any]:
+    def form(self, vocabulary: Vocabulary) -> Method[Any]:
         """Makes the description that serves.
+
+        Args:
+            vocabulary: of the field, or of all fields that share its table.
 
         Raises:
             ServingError: the method is none of ours, or its settings do not work.
@@ -124,7 +127,7 @@ class Entry:
             raise ServingError(f"{where}: {self.method!r} is no method of this version") from None
         try:
             settings = build(method.Settings, dict(self.settings), refine=sizes)
-            form = method(Vocabulary(self.name, self.size), self.dim, settings).served()
+            form = method(vocabulary, self.dim, settings).served()
             if max([1, *(array.nbytes for array in form.arrays())]) > MOST_NUMBER:
                 raise ValueError("its arrays are too large")
             return form
@@ -133,11 +136,14 @@ class Entry:
             raise ServingError(f"{where}: these settings of {self.method} do not work ({reason})") from None
 
     def stored(self, form: Method[Any]) -> list[Stored]:
-        """Lists the arrays of the field in the file: those that serve, then the ids."""
-        served = [
-            Stored(f"{FIELDS}/{self.name}/{array.name}", array.dtype, array.shape) for array in form.arrays()
-        ]
-        return [*served, *self.ids.stored(self.name)]
+        """Lists the arrays of the field in the file: those that serve, then the ids.
+
+        Those that several fields share are with the first one.
+        """
+        vocabulary = form.vocabulary
+        place = f"{FIELDS}/{vocabulary.name}"
+        served = [Stored(f"{place}/{array.name}", array.dtype, array.shape) for array in form.arrays()]
+        return [*(served if vocabulary.members[0].name == self.name else []), *self.ids.stored(self.name)]
 
 
 @dataclass(frozen=True)
@@ -190,6 +196,7 @@ class Manifest:
         left_out: what was left out, with the reason.
         tree: the whole content.
         formats: the further formats by name. Nothing here reads them.
+        shared: the fields that share a table, by the name of the group.
     """
 
     fields: Mapping[str, Entry]
@@ -199,6 +206,21 @@ class Manifest:
     left_out: Mapping[str, str]
     tree: Tree
     formats: Mapping[str, formats.Format] = field(default_factory=dict)
+    shared: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def forms(self) -> dict[str, Method[Any]]:
+        """Makes the description that serves each field. Fields that share a table have the same one.
+
+        Raises:
+            ServingError: a method is none of ours, or its settings do not work.
+        """
+        found: dict[str, Method[Any]] = {}
+        group_of = {name: group for group in self.shared.values() for name in group}
+        for name, entry in self.fields.items():
+            if name not in found:
+                group = group_of.get(name, [name])
+                found |= dict.fromkeys(group, entry.form(_joined([self.fields[one] for one in group])))
+        return {name: found[name] for name in self.fields}
 
 
 def read(folder: Path) -> Manifest:
@@ -250,7 +272,32 @@ def _manifest(tree: Tree) -> Manifest:
         {name: str(reason) for name, reason in checked.mapping(tree, "left_out").items()},
         tree,
         formats.read(checked.mapping(tree, "formats"), {name: own.nbytes for name, own in listed.items()}),
+        _shared(checked.mapping(tree, "shared"), fields) if "shared" in tree else {},
     )
+
+
+def _shared(groups: Tree, fields: Mapping[str, Entry]) -> dict[str, list[str]]:
+    """Refuses groups of fields that cannot share a table."""
+    found: dict[str, list[str]] = {}
+    for name, listed in groups.items():
+        where = f"shared.{name[:80]!r}"
+        members = [str(one) for one in checked.of(listed, list, where)]
+        taken = [one for group in found.values() for one in group]
+        own = [entry for one, entry in fields.items() if one in members and one not in taken]
+        if len(own) < 2 or [entry.name for entry in own] != members:
+            raise ServingError(f"export.json: {where}: give two fields or more, each once, in their order")
+        if any(
+            (one.method, one.settings, one.dim) != (own[0].method, own[0].settings, own[0].dim) for one in own
+        ):
+            raise ServingError(f"export.json: {where}: fields of several methods or settings")
+        if name in fields or name != _joined(own).name:
+            raise ServingError(f"export.json: {where}: not the name of these fields together")
+        found[name] = members
+    return found
+
+
+def _joined(fields: Sequence[Entry]) -> Vocabulary:
+    return Vocabulary.joined([Vocabulary(one.name, one.size) for one in fields])
 
 
 def _check_reconstruction(own: Tree) -> None:

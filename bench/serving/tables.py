@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.embeddings.base import Method
+from bench.embeddings.base import Method, Vocabulary
 from bench.errors import BenchError
 from bench.serving import columns as raw
 from bench.serving import files, keys, manifest, readers
@@ -51,7 +51,7 @@ def load(folder: str | os.PathLike[str], verify: bool | None = None) -> Tables:
     described = manifest.read(place)
     if ARRAYS not in described.files:
         raise ServingError(f"export.json: files: {ARRAYS} is missing")
-    forms = {name: entry.form() for name, entry in described.fields.items()}
+    forms = described.forms()
     head = head_of(described)
     wanted = stored(described, forms, head)
     own = described.files[ARRAYS]
@@ -143,7 +143,14 @@ class Tables:
         self.described, self.fields = described, tuple(described.fields)
         self._head, self._arrays = head, arrays
         self._weights = _below(arrays, HEAD)
-        self._tables = {name: _Table(entry, forms[name], arrays) for name, entry in described.fields.items()}
+        read = {
+            form.vocabulary.name: readers.reader(form, _below(arrays, f"{FIELDS}/{form.vocabulary.name}"))
+            for form in forms.values()
+        }
+        self._tables = {
+            name: _Table(entry, forms[name].vocabulary, read[forms[name].vocabulary.name], arrays)
+            for name, entry in described.fields.items()
+        }
 
     def lookup(self, field: str, ids: Any, unknown: Unknown = "error") -> np.ndarray:
         """Looks up vectors by the ids of the user's own data.
@@ -296,24 +303,28 @@ class Tables:
 class _Table:
     """A field: its ids, and the lookup that makes its vectors."""
 
-    def __init__(self, entry: Entry, form: Method[Any], arrays: Mapping[str, np.ndarray]) -> None:
-        self.entry, self.form = entry, form
+    def __init__(
+        self, entry: Entry, vocabulary: Vocabulary, read: readers.Reader, arrays: Mapping[str, np.ndarray]
+    ) -> None:
+        self.entry, self._own, self._read = entry, vocabulary.alone(entry.name), read
         self.finder = raw.Finder(entry, keys.keys_of(entry, _below(arrays, f"{IDS}/{entry.name}")))
-        self._read = readers.reader(form, _below(arrays, f"{FIELDS}/{entry.name}"))
+        self._offset = vocabulary.member(entry.name).offset
 
     def vectors(self, rows: np.ndarray) -> np.ndarray:
         """Looks up rows of any shape that are known to be inside."""
+        if self._offset:
+            rows = np.add(rows, self._offset, dtype=np.int64, casting="unsafe")
         if rows.ndim == 1:
             return self._read(rows)
         return self._read(rows.reshape(-1)).reshape(*rows.shape, self.entry.dim)
 
     def check(self, rows: np.ndarray) -> None:
-        """Refuses rows outside the field; see ``Method.check_ids``."""
+        """Refuses rows outside the field; see ``Vocabulary.check_ids``."""
         if rows.dtype.kind == "i":  # a negative number is a large one without its sign
             unsigned = rows.view(f"u{rows.dtype.itemsize}")
             if rows.size and int(np.maximum.reduce(unsigned, axis=None)) < self.entry.size:
                 return
-        self.form.check_ids(rows)
+        self._own.check_ids(rows)
 
 
 def _below(arrays: Mapping[str, np.ndarray], place: str) -> dict[str, np.ndarray]:

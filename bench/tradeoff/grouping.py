@@ -21,7 +21,7 @@ from bench.tradeoff.sets import Common, Comparable, compared
 SEEDS = ("dataset.seed", "dataset.split.seed")
 """Settings that may follow the run's seed, as with ``dataset.split.seed=${seed}``."""
 
-_OF_A_GROUP = ("strategy", "embeddings", "budget", "full_below", "embedding_dim")
+_OF_A_GROUP = ("strategy", "embeddings", "budget", "budget_split", "full_below", "share", "embedding_dim")
 _NOT_COMPARED = (*NOT_DECIDING, *_OF_A_GROUP, "seed", "save_weights")
 
 

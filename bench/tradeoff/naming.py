@@ -40,9 +40,13 @@ def words(result: Result) -> dict[str, str]:
     budget = result.setting("budget")
     if budget is not None and not ignores_budget(result):
         named["budget"] = text(budget)
+        if result.setting("budget_split") not in (None, "equal"):
+            named["budget_split"] = text(result.setting("budget_split"))
     full_below = result.setting("full_below")
     if full_below and any(used.get("method") != "full" for used in (result.embeddings or {}).values()):
         named["full_below"] = text(full_below)
+    if any("fields" in used for used in (result.embeddings or {}).values()):
+        named["share"] = text(result.setting("share"))
     return named
 
 

@@ -177,8 +177,8 @@ def _group_key(run: Result, asked: bool) -> str:
         for name, used in (run.embeddings or {}).items()
     }  # fmt: skip
     budget = None if naming.ignores_budget(run) else run.setting("budget")
-    full_below = run.setting("full_below") if asked else None
-    return canonical([run.strategy, embeddings, run.setting("embedding_dim"), budget, full_below])
+    more = [run.setting(name) for name in ("full_below", "share", "budget_split")] if asked else []
+    return canonical([run.strategy, embeddings, run.setting("embedding_dim"), budget, *more])
 
 
 def delta(group: Group, baseline: Group | None) -> Difference:

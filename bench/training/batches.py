@@ -27,14 +27,12 @@ class Reader:
 
     Attributes:
         key: a name for the layer, unique in the model.
-        field: the field whose ids the layer gets.
-        method: computes the row numbers.
+        method: computes the row numbers from the ids of its vocabulary's fields.
         maps: the method's integer arrays. When they change within an epoch, ``Batches.renew`` must be called.
         by_rows: tables that are updated by rows, so that repeated rows of a batch must be found.
     """
 
     key: str
-    field: str
     method: Method[Any]
     maps: dict[str, np.ndarray]
     by_rows: frozenset[str]
@@ -197,7 +195,8 @@ class Batches:
         if self.part.dense is not None:
             arrays["dense"] = self.part.dense[picks]
         for reader in self.readers:
-            found = reader.method.lookups(ids[reader.field], reader.maps, np)
+            own = reader.method.vocabulary.ids_of(ids, np)
+            found = reader.method.lookups(own, reader.maps, np)
             arrays["indices"][reader.key] = {
                 name: np.asarray(value, np.int32) for name, value in found.items()
             }

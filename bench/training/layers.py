@@ -32,13 +32,13 @@ def check_averages(methods: Sequence[Method[Any]]) -> None:
 
 
 def layers_by_key(model: Any, data: Interactions) -> dict[str, CompressedEmbedding]:
-    """The model's embedding layers that read a field of the data, by a unique name; others train by autodiff."""
-    found = {}
-    for number, layer in enumerate(embedding_layers(model)):
-        vocabulary = layer.method.vocabulary
-        if vocabulary.name in data.fields and vocabulary.size == data.fields[vocabulary.name].size:
-            found[f"{number}_{layer.name}"] = layer
-    return found
+    """The model's embedding layers that read fields of the data, by a unique name; others train by autodiff."""
+    sizes = {name: field.size for name, field in data.fields.items()}
+    return {
+        f"{number}_{layer.name}": layer
+        for number, layer in enumerate(embedding_layers(model))
+        if all(sizes.get(one.name) == one.size for one in layer.method.vocabulary.members)
+    }
 
 
 def tables_by_rows(layer: CompressedEmbedding, small_too: bool) -> frozenset[str]:

@@ -34,7 +34,7 @@ def time_lookup(
     Nothing of a result but this time depends on it: call it when the result is safe.
 
     Args:
-        layers: the embedding layer of each field.
+        layers: the embedding layers by name: of a field, or of fields that share one.
         part: rows whose ids are looked up, at least one.
         batch_size: rows of a batch. Where the part has fewer, a batch is the whole part.
         jit: compile with XLA.
@@ -42,15 +42,19 @@ def time_lookup(
     size = min(batch_size, len(part))
     batches = max(1, min(BATCHES, IDS // size))
     rows = np.arange(batches * size) % len(part)
-    ids = {field: tf.constant(part.ids[field][rows].reshape(batches, size)) for field in layers}
+    by_field = {field: own[rows].reshape(batches, size) for field, own in part.ids.items()}
+    ids = {name: tf.constant(layer.method.vocabulary.ids_of(by_field, np)) for name, layer in layers.items()}
 
     def look_up(ids: dict[str, tf.Tensor], count: tf.Tensor) -> dict[str, tf.Tensor]:
         def body(i: tf.Tensor, sums: dict[str, tf.Tensor]) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-            found = {field: layer(tf.gather(ids[field], i)) for field, layer in layers.items()}
+            found = {name: layer(tf.gather(ids[name], i)) for name, layer in layers.items()}
             # Added up, so that the compiler cannot leave any of them out.
-            return i + 1, {field: sums[field] + found[field] for field in layers}
+            return i + 1, {name: sums[name] + found[name] for name in layers}
 
-        zero = {field: tf.zeros((size, layer.method.embedding_dim)) for field, layer in layers.items()}
+        zero = {
+            name: tf.zeros((*ids[name].shape[1:], layer.method.embedding_dim))
+            for name, layer in layers.items()
+        }
         sums: dict[str, tf.Tensor] = tf.while_loop(lambda i, _: i < count, body, (tf.constant(0), zero))[1]
         return sums
 

@@ -71,7 +71,7 @@ class _Kept(NamedTuple):
 class Trainer:
     """Trains any Keras model whose inputs are the data set's fields.
 
-    An embedding layer of the model that is called once, on the ids of its vocabulary's field, is read by rows; its
+    An embedding layer of the model that is called once, on the ids of its vocabulary's fields, is read by rows; its
     large tables are updated by rows too where ``table_updates`` is ``deferred`` and the optimizer has that form. All
     its tables are, if the optimizer is lazy.
 
@@ -126,10 +126,7 @@ class Trainer:
         }
         self._layers, self._deferred = layers, deferred
         self._lazy = updates.rule is not None and updates.rule.lazy
-        readers = [
-            Reader(key, layer.method.vocabulary.name, layer.method, maps_of(layer), deferred[key])
-            for key, layer in layers.items()
-        ]
+        readers = [Reader(key, layer.method, maps_of(layer), deferred[key]) for key, layer in layers.items()]
         self.batches = Batches(data.train, readers, batch_size, seed, settings.shuffle)
         self.loop = loop(model, layers, deferred, updates, task.loss, jit=settings.jit, seed=seed)
         steps = settings.epochs, self.batches.steps
@@ -168,7 +165,8 @@ class Trainer:
         updates = dict.fromkeys(self.data.fields, "dense")
         for key, tables in self._deferred.items():
             if tables:
-                updates[self._layers[key].method.vocabulary.name] = "lazy" if self._lazy else "deferred"
+                members = self._layers[key].method.vocabulary.members
+                updates |= {one.name: "lazy" if self._lazy else "deferred" for one in members}
         return updates
 
     def fit(self, listener: Listener, checkpoint: Checkpoint | None = None) -> History:

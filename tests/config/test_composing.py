@@ -224,8 +224,8 @@ def test_values_are_plain_and_whole(loader: Loader) -> None:
     assert plain(s.values)
     assert not any("${" in str(value) for value in s.values.values())
     assert set(s.values) == {
-        "task", "seed", "embedding_dim", "budget", "full_below", "resume", "save_weights", "timing",
-        "data_dir", "results_dir", "strategy",
+        "task", "seed", "embedding_dim", "budget", "budget_split", "full_below", "share", "resume", "save_weights",
+        "timing", "data_dir", "results_dir", "strategy",
         "dataset", "embeddings", "model", "training", "tracking",
     }  # fmt: skip
 

@@ -104,7 +104,8 @@ class AutoSrh(Pruned[AutoSrhSettings]):
         if not self.settings.gate_l1:
             return None
         gates = xp.mean(xp.sum(_inside(rows["gates"], xp), axis=-1))
-        return xp.where(weights["searched"][0] > 0, np.float32(0), np.float32(self.settings.gate_l1) * gates)
+        weight = np.float32(self.settings.gate_l1 * len(self.vocabulary.members))
+        return xp.where(weights["searched"][0] > 0, np.float32(0), weight * gates)
 
     def rounded(self) -> tuple[str, ...]:
         """Names the gates."""

@@ -23,6 +23,9 @@ class CESettings:
     num_chunks: int = 4
     """Number of pieces of a vector. Where it does not divide the width, see ``CE``."""
 
+    one_table: bool = False
+    """True lets all chunks read the rows of all, as the unified embedding does: the same bytes, and one table."""
+
     hash_seed: Annotated[int, Range(low=0)] = 0
     """Seed of the hashes. With another one, other ids share a row."""
 
@@ -32,6 +35,9 @@ class CE(Method[CESettings]):
 
     h_c are k = num_chunks independent hashes to num_rows rows. Two ids share a whole vector only where all k hashes
     agree: num_rows ** k vectors can be told apart.
+
+    With one_table, all chunks have one table of num_chunks num_rows rows, which each hash reaches as a whole. For all
+    fields of the data (``share=all``) that is the unified embedding. One chunk is ``hash``.
 
     A chunk is ceil(embedding_dim / num_chunks) wide. There are only as many chunks as fill embedding_dim, and the
     columns of the last one beyond it are cut off. A width of 50 is 4 chunks of 13, with 2 columns of the last unused. A
@@ -48,7 +54,9 @@ class CE(Method[CESettings]):
 
     Reference:
         Shi et al., "Compositional embeddings using complementary partitions for memory-efficient recommendation
-        systems", 2019 (arXiv 1909.02107): its concatenation, with independent hashes as partitions.
+        systems", 2019 (arXiv 1909.02107): its concatenation, with independent hashes as partitions. one_table: Coleman
+        et al., "Unified embedding: battle-tested feature representations for web-scale ML systems", 2023 (arXiv
+        2305.12102).
     """
 
     Settings = CESettings
@@ -69,7 +77,10 @@ class CE(Method[CESettings]):
         return self.settings.num_rows
 
     def tables(self) -> tuple[Array, ...]:
-        """Describes ``table``, (num_chunks * num_rows, width of a chunk): the rows of chunk 0, of chunk 1, ..."""
+        """Describes ``table``, (num_chunks * num_rows, width of a chunk): the rows of chunk 0, of chunk 1, ...
+
+        With one_table, the rows are those of all chunks.
+        """
         chunks = self.settings.num_chunks
         return (Array("table", (chunks * self.num_rows, -(-self.embedding_dim // chunks))),)
 
@@ -83,8 +94,11 @@ class CE(Method[CESettings]):
 
     def lookups(self, ids: Any, maps: Arrays, xp: Any) -> Lookups:
         """Reads one row of each chunk: (..., num_chunks)."""
-        first = np.arange(self.settings.num_chunks, dtype=np.int32) * np.int32(self.num_rows)
-        return {"table": int32(below(hashes(ids, maps["hash"], xp), self.num_rows, xp) + first, xp)}
+        chunks, values = self.settings.num_chunks, hashes(ids, maps["hash"], xp)
+        if self.settings.one_table:
+            return {"table": below(values, chunks * self.num_rows, xp)}
+        first = np.arange(chunks, dtype=np.int32) * np.int32(self.num_rows)
+        return {"table": int32(below(values, self.num_rows, xp) + first, xp)}
 
     def combine(self, rows: Arrays, indices: Arrays, weights: Arrays, xp: Any, training: bool) -> Any:
         """Puts the chunks side by side."""

@@ -149,7 +149,8 @@ class CERP(Method[CERPSettings]):
             return None
         gamma = np.float32(self.settings.reward) * (1 - weights["faded"][0])
         vectors = self.combine(rows, indices, weights, xp, True)
-        return -gamma * xp.mean(xp.square(xp.tanh(vectors * STEEPNESS)))
+        weight = gamma * len(self.vocabulary.members)
+        return -weight * xp.mean(xp.square(xp.tanh(vectors * STEEPNESS)))
 
     def is_due(self, progress: Progress) -> bool:
         """Returns True during the search where the weight of the reward falls, and at the end of the search."""

@@ -129,7 +129,8 @@ class DPQ(Method[DPQSettings]):
             return None
         queries = xp.reshape(rows["query"], (-1, self.embedding_dim))
         off = fixed(queries, xp) - nearest(queries, weights["keys"], xp)
-        return self.settings.penalty_weight * xp.mean(xp.sum(xp.square(off), axis=-1))
+        weight = self.settings.penalty_weight * len(self.vocabulary.members)
+        return weight * xp.mean(xp.sum(xp.square(off), axis=-1))
 
     def _mixed(self, shares: Any, values: Any, xp: Any) -> Any:
         """Averages values (num_parts, num_codes, width) with the weights shares (n, num_parts, num_codes)."""

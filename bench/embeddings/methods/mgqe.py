@@ -141,7 +141,8 @@ class MGQE(Method[MGQESettings]):
             return None
         queries, allowed = self._flat(rows, indices, xp)
         off = fixed(queries, xp) - nearest(queries, weights["keys"], xp, allowed)
-        return self.settings.penalty_weight * xp.mean(xp.sum(xp.square(off), axis=-1))
+        weight = self.settings.penalty_weight * len(self.vocabulary.members)
+        return weight * xp.mean(xp.sum(xp.square(off), axis=-1))
 
     def _flat(self, rows: Arrays, indices: Arrays, xp: Any) -> tuple[Any, Any]:
         """Returns queries (n, embedding_dim), and the number of keys that each may have, int32 (n,)."""

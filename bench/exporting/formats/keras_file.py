@@ -65,16 +65,22 @@ class Reader:
         from bench.models import layers  # noqa: F401 (Keras has to know the classes)
 
         self._model = keras.saving.load_model(folder / FILE, safe_mode=True)
-        self._layers = {layer.name: layer for layer in embedding_layers(self._model)}
+        self._layers = {
+            one.name: layer
+            for layer in embedding_layers(self._model)
+            for one in layer.method.vocabulary.members
+            if layer.name == f"{layer.method.vocabulary.name}_embedding"
+        }
 
     def vectors(self, name: str, rows: np.ndarray) -> np.ndarray:
         """Looks up vectors by the layer of the field, which refuses a row number outside: NaN here."""
-        layer = self._layers[f"{name}_embedding"]
+        layer = self._layers[name]
+        vocabulary = layer.method.vocabulary
         try:
-            layer.method.check_ids(rows)
+            vocabulary.alone(name).check_ids(rows)
         except ValueError:
             return np.full((len(rows), layer.method.embedding_dim), np.nan, np.float32)
-        return np.asarray(layer(rows.astype(np.int32)))
+        return np.asarray(layer(rows.astype(np.int32) + np.int32(vocabulary.member(name).offset)))
 
     def predict(self, rows: Mapping[str, np.ndarray], dense: np.ndarray) -> np.ndarray:
         """Computes the model's output."""

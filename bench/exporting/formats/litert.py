@@ -114,13 +114,13 @@ class _Signatures:
 
         described = self.found.described
         if name != PREDICT:
-            self._hold(f"{FIELDS}/{name}/")
+            self._hold(self._place(name))
             specs: Any = tf.TensorSpec([None], tf.int64, IDS)
             return tf.function(
                 lambda ids: {VECTORS: self._vectors(name, ids)[0]}, input_signature=[specs], autograph=False
             )
         for field in described.fields:
-            self._hold(f"{FIELDS}/{field}/")
+            self._hold(self._place(field))
         self._hold(f"{HEAD}/")
         specs = {field: tf.TensorSpec([None], tf.int64, field) for field in described.fields}
         if described.dense:
@@ -128,6 +128,10 @@ class _Signatures:
         return tf.function(
             lambda given: {PREDICTION: self._prediction(given)}, input_signature=[specs], autograph=False
         )
+
+    def _place(self, name: str) -> str:
+        """Gives the start of the names of a field's arrays."""
+        return f"{FIELDS}/{self.found.forms[name].vocabulary.name}/"
 
     def _hold(self, start: str) -> None:
         import tensorflow as tf
@@ -149,7 +153,10 @@ class _Signatures:
         from bench.exporting.formats import inside
 
         rows, is_inside = inside.rows(ids, self.found.described.fields[name].size)
-        vectors = tf.cast(self.found.forms[name](rows, self._below(f"{FIELDS}/{name}/"), xp), tf.float32)
+        form = self.found.forms[name]
+        offset = form.vocabulary.member(name).offset
+        own = form(rows + offset if offset else rows, self._below(self._place(name)), xp)
+        vectors = tf.cast(own, tf.float32)
         return inside.or_nan(vectors, is_inside), rows, is_inside
 
     def _prediction(self, given: Operands) -> Any:

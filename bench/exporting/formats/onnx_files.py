@@ -116,8 +116,9 @@ class _Graph:
         ids = self.inputs[given] = xp.operand(("rows",), "int64")
         inside = xp.logical_and(ids >= 0, ids < self.found.described.fields[name].size)
         rows = xp.cast(xp.where(inside, ids, 0), "int32")
-        arrays = {array.name: self._array(f"{FIELDS}/{name}/{array.name}") for array in form.arrays()}
-        vectors = xp.cast(form(rows, arrays, xp), "float32")
+        place, offset = f"{FIELDS}/{form.vocabulary.name}", form.vocabulary.member(name).offset
+        arrays = {array.name: self._array(f"{place}/{array.name}") for array in form.arrays()}
+        vectors = xp.cast(form(rows + np.int32(offset) if offset else rows, arrays, xp), "float32")
         return xp.where(xp.expand_dims(inside, -1), vectors, np.float32(np.nan)), rows, inside
 
     def prediction(self) -> Any:
@@ -145,9 +146,10 @@ class _Graph:
     def _array(self, name: str) -> Any:
         from bench.exporting.formats import graph_ops as xp
 
-        place = self.arrays[name] = self._places[name]
-        made = self.inputs[name] = xp.operand(place.array.shape, place.array.dtype)
-        return made
+        if name not in self.arrays:  # fields that share a table read one array
+            place = self.arrays[name] = self._places[name]
+            self.inputs[name] = xp.operand(place.array.shape, place.array.dtype)
+        return self.inputs[name]
 
 
 def _save(path: Path, graph: _Graph) -> None:

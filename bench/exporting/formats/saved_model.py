@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.embeddings.description import Member
 from bench.exporting.formats import inside
 from bench.exporting.formats.base import IDS, PREDICT, VECTORS, Written, signature
 from bench.models.inputs import DENSE
@@ -46,7 +47,7 @@ def write(folder: Path, trained: Trained, found: Content) -> Written:
         if not _NAME.fullmatch(signature(name))
     }
     signatures = {
-        signature(name): _lookup(layer, sizes[name])
+        signature(name): _lookup(layer, layer.method.vocabulary.member(name))
         for name, layer in trained.embeddings.items()
         if name not in left_out
     }
@@ -64,12 +65,13 @@ def write(folder: Path, trained: Trained, found: Content) -> Written:
     return Written([path.relative_to(folder).as_posix() for path in written], left_out)
 
 
-def _lookup(layer: Any, size: int) -> Any:
+def _lookup(layer: Any, field: Member) -> Any:
     import tensorflow as tf
 
     def look_up(ids: Any) -> Any:
-        rows, is_inside = inside.rows(ids, size)
-        return {VECTORS: inside.or_nan(layer(rows), is_inside)}
+        rows, is_inside = inside.rows(ids, field.size)
+        own = layer(rows + field.offset if field.offset else rows)
+        return {VECTORS: inside.or_nan(own, is_inside)}
 
     return tf.function(look_up, input_signature=[tf.TensorSpec([None], tf.int64, IDS)], autograph=False)
 

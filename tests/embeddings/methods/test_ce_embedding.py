@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from bench.embeddings import find
 from bench.embeddings.base import OverBudget, Vocabulary
 from bench.embeddings.hashing import PRIME
 from bench.embeddings.methods.ce import CE, CESettings
@@ -43,6 +44,22 @@ def test_chunks_are_hashed_apart():
     assert places.min() >= 0 and places.max() < 604
     assert np.mean(places[:, 0] == places[:, 1]) < 0.01
     assert len(np.unique(places, axis=0)) == 6040
+
+
+def test_one_table_is_read_whole_by_every_chunk():
+    method = ce(40, 6, num_rows=7, num_chunks=3, one_table=True)
+    maps = method.build_maps()
+    table = np.random.default_rng(0).normal(size=(21, 2)).astype(np.float32)
+    found = method(np.arange(40), {"table": table, **maps})
+    for i in range(40):
+        pieces = [table[place(i, maps["hash"][c], 21)] for c in range(3)]
+        np.testing.assert_array_equal(found[i], np.concatenate(pieces))
+    assert method.nbytes == ce(40, 6, num_rows=7, num_chunks=3).nbytes == 21 * 2 * 4 + 3 * 32
+    hashed, alone = find("hash")(Vocabulary("user", 40), 6), ce(40, 6, num_chunks=1, one_table=True)
+    np.testing.assert_array_equal(
+        alone.lookups(np.arange(40), alone.build_maps(), np)["table"][:, 0],
+        hashed.lookups(np.arange(40), hashed.build_maps(), np)["table"],
+    )
 
 
 def test_bytes_by_hand():
