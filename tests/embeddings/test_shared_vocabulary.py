@@ -56,13 +56,9 @@ def test_methods_by_popularity_see_the_joined_counts():
 def test_vectors_are_those_of_one_field_at_a_time(name):
     rng = np.random.default_rng(0)
     both = joined(counts={"user": rng.permutation(60), "item": rng.permutation(40)})
-    method = find(name)(both, 8).served()
-    arrays = {a.name: rng.normal(size=a.shape).astype(a.dtype) for a in (*method.tables(), *method.weights())}
-    if name in ("deeplight", "pep", "prune"):  # what their rows point to comes from ``serve``
-        trained = find(name)(both, 8)
-        own = {a.name: rng.normal(size=a.shape).astype(a.dtype) for a in trained.arrays()}
-        arrays = trained.serve({**own, **trained.build_maps()}, rng)
-    arrays = {**method.build_maps(), **arrays}
+    trained = find(name)(both, 8)
+    own = {a.name: rng.normal(size=a.shape).astype(a.dtype) for a in (*trained.tables(), *trained.weights())}
+    method, arrays = trained.served(), trained.serve({**own, **trained.build_maps()}, rng)
     ids = {"user": rng.integers(0, 60, 30, np.int32), "item": rng.integers(0, 40, 30, np.int32)}
     found = method(both.ids_of(ids, np), arrays)
     assert found.shape == (30, 2, 8)
