@@ -1,4 +1,4 @@
-"""The links between the pages of the documentation."""
+"""The pages of the documentation: their links, and that they name every method."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from commands import ROOT
+
+from bench.embeddings import names
 
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "packaging").rglob("*.md")]
 
@@ -47,3 +49,10 @@ def test_a_broken_link_is_found(tmp_path: Path) -> None:
         "[f](gone.md) [g](there.md#three) [h](#two-words)\n"
     )
     assert broken(page) == ["gone.md", "there.md#three", "#two-words"]
+
+
+def test_every_method_is_named_and_counted() -> None:
+    page, readme = ((ROOT / name).read_text(encoding="utf-8") for name in ("docs/methods.md", "README.md"))
+    table = page[page.index("## All methods") : page.index("## Side by side")]
+    assert [name for name in names() if f"`{name}`" not in table] == []
+    assert f"{len(names())} methods" in readme

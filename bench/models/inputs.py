@@ -44,11 +44,13 @@ def read(fields: Mapping[str, CompressedEmbedding], ids: Mapping[str, keras.Kera
     from keras import ops
 
     found: dict[str, Any] = {}
-    for layer in {id(layer): layer for layer in fields.values()}.values():
+    for name, layer in fields.items():
         vocabulary = layer.method.vocabulary
-        vectors = layer(vocabulary.ids_of(ids, ops))
-        parts = ops.unstack(vectors, len(vocabulary.members), axis=-2) if vocabulary.is_shared else [vectors]
-        found |= {one.name: part for one, part in zip(vocabulary.members, parts, strict=True)}
+        if not vocabulary.is_shared:
+            found[name] = layer(ids[name])
+        elif name not in found:
+            vectors = ops.unstack(layer(vocabulary.ids_of(ids, ops)), len(vocabulary.members), axis=-2)
+            found |= {one.name: part for one, part in zip(vocabulary.members, vectors, strict=True)}
     return [found[name] for name in fields]
 
 

@@ -84,7 +84,7 @@ def test_order_depends_on_seed_and_epoch_alone():
 
 def test_lookups_are_the_methods_own():
     method = find("qr")(Vocabulary("user", 7), 4)
-    reader = Reader("k", "user", method, {}, frozenset({"remainder"}))
+    reader = Reader("k", method, {}, frozenset({"remainder"}))
     (chunk,) = Batches(part(20), [reader], 4, seed=0).epoch(1)
     ids, buckets = chunk.arrays["ids"]["user"], method.settings.num_buckets
     np.testing.assert_array_equal(chunk.arrays["indices"]["k"]["quotient"], ids // buckets)
