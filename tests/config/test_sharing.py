@@ -50,7 +50,7 @@ def test_only_groups_of_several_fields_are_shared():
         (("share=all", "strategy=qr_md"), "^share=all: user has qr .*: null.* and item has md .*; fields that"),
         (
             ("share=all", "strategy=hash", "embedding@embeddings.item=hash", "embeddings.item.hash_seed=1"),
-            r"user has hash \{.*hash_seed: 0\} and item has hash \{.*hash_seed: 1\}; fields that share a table have one method",
+            r"user has hash \{.*hash_seed: 0\} and item has hash \{.*hash_seed: 1\}; fields that share a table",
         ),
     ],
 )  # fmt: skip
