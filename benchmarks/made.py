@@ -12,7 +12,7 @@ import numpy as np
 from bench import embeddings
 from bench.config.typed import plain
 from bench.data.interactions import Values
-from bench.embeddings.base import Method, OverBudget, Vocabulary
+from bench.embeddings.base import Array, Method, OverBudget, Vocabulary
 from bench.embeddings.budget import choose
 from bench.exporting import ids
 from bench.exporting.content import Content, tree_of
@@ -96,12 +96,15 @@ def _values(numbers: np.ndarray, text: bool) -> Values:
     return Values(0, ends=ends, text=np.frombuffer(joined, np.uint8))
 
 
-def _arrays(form: Method[object], rng: np.random.Generator) -> dict[str, np.ndarray]:
+def _arrays(form: Method[Any], rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Makes random arrays of a form, and the maps that it builds."""
-    made = {
-        array.name: rng.integers(0, 256, array.nbytes, np.uint8).view(array.dtype).reshape(array.shape)
-        if np.dtype(array.dtype).kind in "iu"
-        else rng.normal(size=array.shape, scale=0.1).astype(array.dtype)
-        for array in (*form.tables(), *form.weights())
-    }
+
+    def drawn(array: Array) -> np.ndarray:
+        if array.name == "pointers":
+            return rng.integers(0, form.settings.num_atoms, array.shape).astype(array.dtype)
+        if np.dtype(array.dtype).kind in "iu":
+            return rng.integers(0, 256, array.nbytes, np.uint8).view(array.dtype).reshape(array.shape)
+        return rng.normal(size=array.shape, scale=0.1).astype(array.dtype)
+
+    made = {array.name: drawn(array) for array in (*form.tables(), *form.weights())}
     return {**made, **form.build_maps()}

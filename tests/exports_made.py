@@ -36,10 +36,15 @@ def arrays_of(form: Any, seed: int = 0) -> dict[str, np.ndarray]:
     """Random arrays of a method's form, and the maps that it builds."""
     rng = np.random.default_rng(seed)
     made = {
-        array.name: rng.normal(size=array.shape).astype(array.dtype)
+        array.name: _number(rng.normal(size=array.shape), array.dtype)
         for array in (*form.tables(), *form.weights())
     }
     return {**made, **form.build_maps()}
+
+
+def _number(values: np.ndarray, dtype: str) -> np.ndarray:
+    """Numbers of a type. Codes and pointers are small, so that they point at what is there."""
+    return (np.abs(values) if np.dtype(dtype).kind == "u" else values).astype(dtype)
 
 
 def content(

@@ -85,11 +85,15 @@ FAMILIES: Mapping[str, Family] = {
         _CIRCLE, _polygon(*_SQUARE), *(_turned(_TRIANGLE, quarters) for quarters in range(4)),
         _polygon((0, -1.1), (0.8, 0), (0, 1.1), (-0.8, 0)),
     )),
-    "by popularity": Family("#E69F00", tuple(_turned(_TRAPEZOID, quarters) for quarters in (0, 2, 1, 3))),
+    "by popularity": Family("#E69F00", tuple(
+        _turned(shape, quarters) for shape in (_TRAPEZOID, _slanted(_TRAPEZOID)) for quarters in (0, 2, 1, 3)
+    )),
     "low rank, computed": Family("#009E73", (
         _polygon(*_PLUS), _polygon(*_SALTIRE), *(_turned(_T, quarters) for quarters in (0, 2, 1, 3)),
     )),
-    "codes": Family("#D55E00", tuple(_turned(_HALF_DISC, quarters) for quarters in range(4))),
+    "codes": Family("#D55E00", tuple(
+        _turned(shape, quarters) for shape in (_HALF_DISC, _slanted(_HALF_DISC)) for quarters in range(4)
+    )),
     "precision": Family("#CC79A7", (
         _polygon(*_BAR), _turned(_BAR, 1), _polygon(*_HOURGLASS), _turned(_HOURGLASS, 1),
         *(_turned(_CHEVRON, quarters) for quarters in (0, 2, 1, 3)),
