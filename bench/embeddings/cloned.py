@@ -1,20 +1,19 @@
 """Arrays that a layer's config cannot make: what ``clone_model``, ``from_config`` and ``to_json`` leave out.
 
-A config has no training frequencies, which are as many numbers as there are ids, and nothing of what a form that
-serves holds. So a layer made from a config marks what it lacks, and refuses calls until it gets weights.
+A config has nothing of the training rows, such as frequencies, which are as many numbers as there are ids, and nothing
+of what a form that serves holds. So a layer made from a config marks what it lacks, and refuses calls until it gets
+weights.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from bench.embeddings.base import Method
-from bench.embeddings.description import Array
+from bench.embeddings.base import Array, Method, Vocabulary
 
 
 class Awaited:
@@ -29,14 +28,14 @@ class Awaited:
         self._lacking = names or []
 
     def names(self, method: Method[Any], form: Method[Any]) -> list[str]:
-        """Names the arrays: maps that frequencies decide, and all of a form that serves.
+        """Names the arrays: maps that training rows decide, and all of a form that serves.
 
         Args:
             method: the layer's method.
             form: the method, or its form that serves.
         """
         if self._names is None:
-            self._names = _of_counts(method) if form is method else [array.name for array in form.arrays()]
+            self._names = _of_rows(method) if form is method else [array.name for array in form.arrays()]
         return self._names
 
     def mark(self, array: Array) -> np.ndarray | None:
@@ -60,10 +59,10 @@ class Awaited:
         self._lacking = []
 
 
-def _of_counts(method: Method[Any]) -> list[str]:
-    if method.vocabulary.counts is None:
+def _of_rows(method: Method[Any]) -> list[str]:
+    if method.vocabulary.counts is None and method.vocabulary.pairs is None:
         return []
-    vocabulary = dataclasses.replace(method.vocabulary, counts=None)
+    vocabulary = Vocabulary.from_config(method.vocabulary.config())
     without = type(method)(vocabulary, method.embedding_dim, method.settings).build_maps()
     return [k for k, value in method.build_maps().items() if not np.array_equal(value, without[k])]
 
