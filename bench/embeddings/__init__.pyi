@@ -104,8 +104,9 @@ def AdaEmbedEmbedding(
         name: Name of the layer.
         dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
         num_hot: Number of ids with a row, at least 1. None: a tenth of the vocabulary.
-        num_checks: The hot ids are chosen anew at the first end of a chunk after each of the num_checks
-            equal parts of the run.
+        num_checks: The hot ids are chosen anew at the first end of a chunk after each of num_checks
+            equal parts of the run. A run that reads few ids beside those that there are has fewer
+            parts: 4 for as many reads as ids, and at least 2.
         change_end: Share of the run's steps after which the hot ids stay.
         decay: Factor that multiplies all scores at each check.
         advantage: Factor that multiplies the scores of hot ids, only to be compared.
@@ -428,8 +429,9 @@ def CAFEEmbedding(
         num_hot: Number of hot ids, each with its own row. None: as many as hot_share gives, of a tenth
             of the vocabulary or of the budget; where num_cold is given without a budget, a twentieth of
             the vocabulary.
-        num_checks: The hot ids are chosen anew at the first end of a chunk after each of the num_checks
-            equal parts of the run.
+        num_checks: The hot ids are chosen anew at the first end of a chunk after each of num_checks
+            equal parts of the run. A run that reads few ids beside those that there are has fewer
+            parts: 4 for as many reads as ids, and at least 2.
         change_end: Share of the run's steps after which the hot ids stay.
         decay: Factor that multiplies all scores at each check.
         advantage: Factor that multiplies the scores of hot ids, only to be compared: it keeps ids of

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
+import tensorflow as tf
 
 from bench.embeddings.base import Change, Progress
 from bench.embeddings.layer import CompressedEmbedding
@@ -109,14 +110,19 @@ class Changes:
         trained = {array.name for array in layer.method.arrays() if array.trainable}
         if trained & change.arrays.keys():
             self._settle()
-        of_rows = {name: rows for name, rows in change.rows.items() if name not in trained}
-        whole = {**change.arrays, **{name: rows.write(current[name]) for name, rows in of_rows.items()}}
-        layer.set_arrays(whole)
-        maps = {name: value for name, value in whole.items() if name in layer.map_variables}
+        layer.set_arrays(change.arrays)
+        maps = {name: value for name, value in change.arrays.items() if name in layer.map_variables}
+        changed = [layer.array_variables[name] for name in change.arrays.keys() - maps.keys()]
+        self.loop.adopt(changed, change.reset_moments)
+        for name in sorted(change.rows.keys() - trained):
+            numbers, array = change.rows[name].numbers, change.rows[name].write(current[name])
+            variable = layer.array_variables[name]
+            new = tf.cast(array[numbers], variable.dtype)
+            variable.value.scatter_update(tf.IndexedSlices(new, tf.constant(numbers, tf.int32)))
+            if name in layer.map_variables:
+                maps[name] = array
         if maps:
             self.maps[key].update(maps)
             self.renew()
-        changed = [layer.array_variables[name] for name in change.arrays.keys() - maps.keys()]
-        self.loop.adopt(changed, change.reset_moments)
         for name in sorted(trained & change.rows.keys()):
             self.loop.set_rows(layer.array_variables[name], change.rows[name])

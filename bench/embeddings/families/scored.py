@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, TypeVar
 
 import numpy as np
@@ -15,6 +16,9 @@ from bench.embeddings.served.sparse import largest_entries
 
 SCORES, ROW_OF = "scores", "row_of"
 
+READS = 4
+"""Checks for as many reads as there are ids, at most. A check passes over the scores of all ids."""
+
 
 @dataclass
 class ScoredSettings:
@@ -24,7 +28,8 @@ class ScoredSettings:
     """Number of hot ids."""
 
     num_checks: int = 40
-    """The hot ids are chosen anew at the first end of a chunk after each of the num_checks equal parts of the run."""
+    """The hot ids are chosen anew at the first end of a chunk after each of num_checks equal parts of the run. A run
+    that reads few ids beside those that there are has fewer parts: 4 for as many reads as ids, and at least 2."""
 
     change_end: Annotated[float, Range(low=0, high=1)] = 0.9
     """Share of the run's steps after which the hot ids stay."""
@@ -83,8 +88,16 @@ class Scored(Method[T]):
 
     def is_due(self, progress: Progress) -> bool:
         """Returns True after each of num_checks equal parts of the run, up to ``change_end``."""
-        passed = progress.passed(self.settings.num_checks)
-        return self.finds and passed and progress.share <= self.settings.change_end
+        if not self.finds or progress.share > self.settings.change_end:
+            return False
+        reads = self._reads * progress.epochs
+        most = max(2, READS * reads // self.vocabulary.size) if reads else self.settings.num_checks
+        return progress.passed(min(self.settings.num_checks, most))
+
+    @cached_property
+    def _reads(self) -> int:
+        """Reads of the field in an epoch; 0 where they are unknown."""
+        return 0 if self.vocabulary.counts is None else int(self.vocabulary.counts.sum())
 
     def change(
         self, progress: Progress, arrays: Mapping[str, np.ndarray], rng: np.random.Generator

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -93,6 +95,11 @@ def test_checks_are_spread_over_the_run():
     due = [progress.step for progress in asked if made.is_due(progress)]
     assert due == [step for step in range(60, 1801, 20) if step // 50 > (step - 20) // 50]
     assert len(due) == 36
+    counted = CAFE(
+        Vocabulary("user", 6, np.array([3, 0, 0, 0, 0, 0])), 2, CAFESettings(num_hot=2, num_cold=3)
+    )
+    found = [progress.step for progress in asked if counted.is_due(replace(progress, epochs=2))]
+    assert found == [500, 1000, 1500]  # 6 reads of 6 ids: four parts
     (once,) = [Progress(step, 2000, 0, 1, False, 40) for step in (1000,)]
     assert made.is_due(once)
     assert not method(num_hot=2, num_cold=3, change_end=0.0).is_due(once)
