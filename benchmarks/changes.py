@@ -1,7 +1,7 @@
 """Times what it costs a method to choose its hot ids anew while it trains, on a field of ten million ids.
 
 Run it with ``python -m benchmarks.changes [methods=cafe,adaembed] [ids=10000000] [rows=10000000] [batch=2048]
-[budget=0.1] [repeats=3]``. Rows are random, and half of the reads go to a hundredth of the ids. Each method trains an
+[budget=0.01] [repeats=3]``. Rows are random, and half of the reads go to a hundredth of the ids. Each method trains an
 epoch with its checks, and one without (``change_end=0``), in turns. It also prints the milliseconds of a change. The
 exit code is 0 if the median ratio of times is at most 1.1, 1 if it is not, and 2 for a wrong argument.
 """
@@ -22,7 +22,8 @@ from benchmarks.timed import Pair, Timed, report, take_turns, trainer_of
 
 WANTED = 1.1
 DEFAULTS = {
-    "methods": "cafe,adaembed", "ids": "10000000", "rows": "10000000", "batch": "2048", "budget": "0.1", "repeats": "3",
+    "methods": "cafe,adaembed", "ids": "10000000", "rows": "10000000", "batch": "2048", "budget": "0.01",
+    "repeats": "3",
 }  # fmt: skip
 SMALL_FIELD = 1000
 """Ids of the other field."""

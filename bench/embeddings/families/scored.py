@@ -16,7 +16,7 @@ from bench.embeddings.served.sparse import largest_entries
 
 SCORES, ROW_OF = "scores", "row_of"
 
-READS = 4
+READS = 2
 """Checks for as many reads as there are ids, at most. A check passes over the scores of all ids."""
 
 
@@ -29,7 +29,7 @@ class ScoredSettings:
 
     num_checks: int = 40
     """The hot ids are chosen anew at the first end of a chunk after each of num_checks equal parts of the run. A run
-    that reads few ids beside those that there are has fewer parts: 4 for as many reads as ids, and at least 2."""
+    that reads few ids beside those that there are has fewer parts: 2 for as many reads as ids, and at least 2."""
 
     change_end: Annotated[float, Range(low=0, high=1)] = 0.9
     """Share of the run's steps after which the hot ids stay."""
@@ -129,7 +129,8 @@ def highest(
 ) -> np.ndarray:
     """Finds the ids with the highest scores.
 
-    Among equal scores above 0 the smallest ids count, and among those of 0 the most frequent in training.
+    Among equal scores above 0 the smallest ids count. Of ids with a score of 0 those in ``hot`` count, or the most
+    frequent in training where none is hot.
 
     Args:
         scores: float32 (vocabulary,).
@@ -147,13 +148,12 @@ def highest(
     is_found = scores >= least if least > 0 else scores > 0
     is_found[hot[own > 0]] = True
     found = np.flatnonzero(is_found)
-    if len(found) <= count:
-        unseen = np.flatnonzero(scores <= 0)
-        missing = count - len(found)
-        if missing and vocabulary.counts is not None:
-            counts = vocabulary.counts[unseen].astype(np.float32)
-            unseen = unseen[largest_entries(counts, missing, vocabulary.name)]
-        return np.sort(np.concatenate([found, unseen[:missing]]))
+    if missing := max(0, count - len(found)):
+        others = hot[own <= 0] if len(hot) else np.flatnonzero(scores <= 0)
+        if not len(hot) and vocabulary.counts is not None:
+            counts = vocabulary.counts[others].astype(np.float32)
+            others = others[largest_entries(counts, missing, vocabulary.name)]
+        return np.sort(np.concatenate([found, others[:missing]]))
     compared = scores[found]
     is_hot = np.zeros(len(scores), bool)
     is_hot[hot] = True

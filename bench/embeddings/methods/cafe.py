@@ -44,8 +44,9 @@ class CAFE(Scored[CAFESettings]):
     h is a hash to num_cold rows. No id is hot at first. A step adds to the score of an id the norm of the gradient at
     its vector, over the mean norm of the batch. At the first end of a chunk after each of num_checks equal parts of the
     run, up to ``change_end``, the ids with the num_hot highest scores become hot: of equal scores the smallest ids, and
-    of ids never read the most frequent. An id that becomes hot begins with a copy of its shared row, so that its vector
-    stays, and with new moments. An id that is hot no longer goes back to its shared row; its own values are lost.
+    at the first check, of ids not read so far, the most frequent. An id that becomes hot begins with a copy of its
+    shared row, so that its vector stays, and with new moments. An id that is hot no longer goes back to its shared row;
+    its own values are lost.
 
     Scores are exact, one number an id while it is trained. The published sketch in place of them keeps scores of some
     ids alone, and a threshold decides in place of a rank.

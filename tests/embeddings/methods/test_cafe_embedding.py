@@ -81,6 +81,7 @@ def test_newcomers_take_the_rows_of_those_who_leave():
         ([0, 0, 7, 0], [], 3, [1, 4, 2, 9], [1, 2, 3]),
         ([0, 0, 7, 0], [], 2, None, [0, 2]),
         ([0, 2, 7, 0], [0, 3], 2, None, [1, 2]),
+        ([0, 2, 0, 0], [0, 3], 2, [1, 4, 9, 2], [0, 1]),
     ],
 )
 def test_the_highest_scores(scores, hot, count, counts, expected):
@@ -96,10 +97,10 @@ def test_checks_are_spread_over_the_run():
     assert due == [step for step in range(60, 1801, 20) if step // 50 > (step - 20) // 50]
     assert len(due) == 36
     counted = CAFE(
-        Vocabulary("user", 6, np.array([3, 0, 0, 0, 0, 0])), 2, CAFESettings(num_hot=2, num_cold=3)
+        Vocabulary("user", 6, np.array([6, 0, 0, 0, 0, 0])), 2, CAFESettings(num_hot=2, num_cold=3)
     )
     found = [progress.step for progress in asked if counted.is_due(replace(progress, epochs=2))]
-    assert found == [500, 1000, 1500]  # 6 reads of 6 ids: four parts
+    assert found == [500, 1000, 1500]  # 12 reads of 6 ids: four parts
     (once,) = [Progress(step, 2000, 0, 1, False, 40) for step in (1000,)]
     assert made.is_due(once)
     assert not method(num_hot=2, num_cold=3, change_end=0.0).is_due(once)
