@@ -539,7 +539,7 @@ def CEEmbedding(
     name: str | None = None,
     dtype: Any = None,
     num_rows: int | None = None,
-    num_chunks: int = 4,
+    num_chunks: int | None = None,
     one_table: bool = False,
     hash_seed: int = 0,
 ) -> CompressedEmbedding:
@@ -568,7 +568,8 @@ def CEEmbedding(
         name: Name of the layer.
         dtype: Type of the vectors, or a Keras dtype policy. None: Keras's default.
         num_rows: Rows that each chunk has, at most one an id. None: a tenth of the vocabulary.
-        num_chunks: Number of pieces of a vector. Where it does not divide the width, see ``CE``.
+        num_chunks: Number of pieces of a vector. None: 4, or 2 with one_table. Where it does not divide
+            the width, see ``CE``.
         one_table: True lets all chunks read the rows of all, as the unified embedding does: the same
             bytes, and one table.
         hash_seed: Seed of the hashes. With another one, other ids share a row.

@@ -62,7 +62,7 @@ FORMS = {
 
 
 def filled(form):
-    """Random arrays of a form; integers are drawn over their whole range."""
+    """Random arrays of a form; integers are drawn over their whole range, pointers over the atoms that there are."""
     rng = np.random.default_rng(2)
     made = {}
     for array in (*form.tables(), *form.weights()):
@@ -72,6 +72,8 @@ def filled(form):
             made[array.name] = rng.integers(limits.min, limits.max + 1, array.shape, kind)
         else:
             made[array.name] = rng.normal(size=array.shape).astype(kind)
+    if "pointers" in made and hasattr(form.settings, "num_atoms"):
+        made["pointers"] %= np.asarray(form.settings.num_atoms, made["pointers"].dtype)
     if isinstance(form, Sparse):
         size, dim = form.vocabulary.size, form.embedding_dim
         table = rng.normal(size=(size, dim)).astype(np.float32)

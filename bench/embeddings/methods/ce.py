@@ -20,8 +20,8 @@ class CESettings:
     num_rows: int | None = None
     """Rows that each chunk has, at most one an id. None: a tenth of the vocabulary."""
 
-    num_chunks: int = 4
-    """Number of pieces of a vector. Where it does not divide the width, see ``CE``."""
+    num_chunks: int | None = None
+    """Number of pieces of a vector. None: 4, or 2 with one_table. Where it does not divide the width, see ``CE``."""
 
     one_table: bool = False
     """True lets all chunks read the rows of all, as the unified embedding does: the same bytes, and one table."""
@@ -64,11 +64,19 @@ class CE(Method[CESettings]):
 
     def resolve(self, settings: CESettings) -> CESettings:
         """Chooses num_rows, and the number of chunks that fill the width."""
-        check_positive(num_chunks=settings.num_chunks)
-        width = -(-self.embedding_dim // settings.num_chunks)
+        usual = 2 if settings.one_table else 4
+        asked = usual if settings.num_chunks is None else settings.num_chunks
+        check_positive(num_chunks=asked)
+        width = -(-self.embedding_dim // asked)
         chunks = -(-self.embedding_dim // width)
         rows = num_rows(settings.num_rows, self.vocabulary, chunks)
         return replace(settings, num_rows=rows, num_chunks=chunks)
+
+    @property
+    def num_chunks(self) -> int:
+        """Number of pieces of a vector."""
+        assert self.settings.num_chunks is not None
+        return self.settings.num_chunks
 
     @property
     def num_rows(self) -> int:
@@ -81,20 +89,20 @@ class CE(Method[CESettings]):
 
         With one_table, the rows are those of all chunks.
         """
-        chunks = self.settings.num_chunks
+        chunks = self.num_chunks
         return (Array("table", (chunks * self.num_rows, -(-self.embedding_dim // chunks))),)
 
     def maps(self) -> tuple[Array, ...]:
         """Describes ``hash``, the coefficients of a hash for each chunk: int64 (num_chunks, 4)."""
-        return (array("hash", self.settings.num_chunks),)
+        return (array("hash", self.num_chunks),)
 
     def build_maps(self) -> dict[str, np.ndarray]:
         """Draws the coefficients from hash_seed and the field's name."""
-        return {"hash": coefficients(self.settings.num_chunks, self.settings.hash_seed, self.vocabulary.name)}
+        return {"hash": coefficients(self.num_chunks, self.settings.hash_seed, self.vocabulary.name)}
 
     def lookups(self, ids: Any, maps: Arrays, xp: Any) -> Lookups:
         """Reads one row of each chunk: (..., num_chunks)."""
-        chunks, values = self.settings.num_chunks, hashes(ids, maps["hash"], xp)
+        chunks, values = self.num_chunks, hashes(ids, maps["hash"], xp)
         if self.settings.one_table:
             return {"table": below(values, chunks * self.num_rows, xp)}
         first = np.arange(chunks, dtype=np.int32) * np.int32(self.num_rows)
