@@ -8,7 +8,7 @@ FAST   := -n auto --maxprocesses 4 --dist loadfile \
 	-m "not slow and not movielens and not network and not cluster and not server and not browser"
 
 .DEFAULT_GOAL := help
-.PHONY: help run report test coverage lint format generate speed ui lock clean
+.PHONY: help run report results test coverage lint format generate speed ui lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ run: $(VENV)/installed ## one run: quotient-remainder, 120 buckets, on the embed
 
 report: $(VENV)/installed ## page, plots and tables of all runs, in outputs/report
 	$(BIN)/python -m bench.report
+
+results: $(VENV)/installed ## RESULTS.md: every method on public data and generated clicks; goes on where it was stopped (PLAN=1: what it would run)
+	$(BIN)/python -m benchmarks.results $(if $(PLAN),plan=true)
 
 test: $(VENV)/installed ## the fast tests
 	$(BIN)/python -m pytest $(FAST)

@@ -86,7 +86,13 @@ STUDIES = (
         "extreme",
         "Clicks: a thousandth of the bytes",
         "DLRM on a million generated clicks with a tenth of Criteo's ids, one pass.",
-        ("experiment=sweep_clicks", "dataset.scale=0.1", "strategy=full,hash,qr,tt,dhe", "budget=0.001"),
+        ("experiment=sweep_clicks", "dataset.scale=0.1", "strategy=full,hash,tt,dhe", "budget=0.001"),
+    ),
+    Study(
+        "partitions",
+        "Clicks: a thousandth of the bytes, three tables a field",
+        "As above; with two tables `qr` cannot be as small.",
+        ("experiment=sweep_clicks", "dataset.scale=0.1", "strategy=qr", "num_partitions=3", "budget=0.001"),
     ),
 )
 
