@@ -22,7 +22,9 @@ from typing import Any, Literal
 from bench.config.typed import Count
 from bench.errors import BenchError, RequestError, RunFailed, line
 from bench.measure.units import short_size
-from benchmarks.serving_load import options_of
+from bench.tradeoff.headline import Headline
+from bench.tradeoff.statistics import pareto
+from benchmarks.options import options_of
 
 ROOT = Path(__file__).resolve().parents[1]
 SWEEPS = Path("outputs") / "studies"
@@ -148,9 +150,14 @@ def groups(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def leading(found: Sequence[Mapping[str, Any]]) -> str:
-    """Gives the name of the metric that leads."""
-    return "val_auc" if found[0]["task"] == "click" else "val_mae"
+def leading(found: Sequence[Mapping[str, Any]]) -> Headline:
+    """Gives the metric that leads."""
+    return Headline.of(found[0]["task"])
+
+
+def cost(group: Mapping[str, Any], metric: Headline) -> float | None:
+    """Gives the mean of a group as a cost, which is better if it is lower; None for a group that failed."""
+    return metric.cost(group[f"{metric.name}_mean"])
 
 
 def best(found: Sequence[Mapping[str, Any]], count: int) -> list[str]:
@@ -158,14 +165,14 @@ def best(found: Sequence[Mapping[str, Any]], count: int) -> list[str]:
     metric = leading(found)
     budgets = sorted({one["budget"] for one in found if one["budget"] is not None})
     middle = budgets[len(budgets) // 2]
-    sign = -1 if metric == "val_auc" else 1
-    there = [one for one in found if one["budget"] == middle and one[f"{metric}_mean"] is not None]
-    return [one["strategy"] for one in sorted(there, key=lambda one: sign * one[f"{metric}_mean"])][:count]
+    costs = {one["strategy"]: cost(one, metric) for one in found if one["budget"] == middle}
+    known = {strategy: own for strategy, own in costs.items() if own is not None}
+    return sorted(known, key=known.__getitem__)[:count]
 
 
-def cell(group: Mapping[str, Any], metric: str) -> str:
+def cell(group: Mapping[str, Any], metric: Headline) -> str:
     """Gives the mean of a group with half of its 95 % interval; a star is put before the groups of the front."""
-    mean, interval = group[f"{metric}_mean"], group[f"{metric}_ci95"]
+    mean, interval = group[f"{metric.name}_mean"], group[f"{metric.name}_ci95"]
     if mean is None:
         return "failed"
     spread = f" ± {(interval[1] - interval[0]) / 2:.4f}" if interval else ""
@@ -182,8 +189,8 @@ def table(found: Sequence[Mapping[str, Any]]) -> list[str]:
     rows: dict[str, dict[float | None, Mapping[str, Any]]] = {}
     for one in found:
         rows.setdefault(one["strategy"], {})[one["budget"]] = one
-    name = {"val_auc": "AUC", "val_mae": "MAE"}[metric]
-    heads = [f"{name}, budget {one:g}" if one is not None else f"{name}, at its own size" for one in columns]
+    where = [f"budget {one:g}" if one is not None else "at its own size" for one in columns]
+    heads = [f"{metric.short}, {one}" for one in where]
     heads += ["ms a step", "lookup, µs", "seeds"]
     lines = ["| strategy | " + " | ".join(heads) + " |", "| --- |" + " ---: |" * len(heads)]
     order = sorted(rows, key=lambda strategy: (strategy != "full", strategy))
@@ -208,20 +215,8 @@ def merged(found: Sequence[dict[str, Any]], more: Sequence[dict[str, Any]]) -> l
     new = {(one["strategy"], one["budget"]): one for one in more}
     out = [new.get((one["strategy"], one["budget"]), one) for one in found]
     metric = leading(out)
-    sign = -1 if metric == "val_auc" else 1
-    places = [
-        (one["embedding_bytes"], sign * one[f"{metric}_mean"])
-        for one in out
-        if one[f"{metric}_mean"] is not None
-    ]
-
-    def leads(one: Mapping[str, Any]) -> bool:
-        if one[f"{metric}_mean"] is None:
-            return False
-        size, error = one["embedding_bytes"], sign * one[f"{metric}_mean"]
-        return not any(a <= size and b <= error and (a, b) != (size, error) for a, b in places)
-
-    return [{**one, "pareto": leads(one)} for one in out]
+    front = pareto([(one["embedding_bytes"], cost(one, metric)) for one in out])
+    return [{**one, "pareto": leads} for one, leads in zip(out, front, strict=True)]
 
 
 def section(study: Study, found: Sequence[Mapping[str, Any]], commands: Sequence[Sequence[str]]) -> list[str]:

@@ -24,22 +24,21 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import numpy as np
 import psutil
 
-from bench.config.typed import Count, Range, Share, build, nearest
-from bench.errors import BenchError, RequestError, line
+from bench.config.typed import Count, Range, Share
+from bench.errors import BenchError, line
 from bench.measure import units
 from bench.serving import load
 from benchmarks import made
-
-T = TypeVar("T")
+from benchmarks.options import options_of
 
 ROOT = Path(__file__).resolve().parent.parent
 JSON, OCTETS = "application/json", "application/octet-stream"
@@ -347,22 +346,6 @@ def _judge(counts: Any, sampled: list[int], kills: int) -> int:
     for goal, holds in held.items():
         print(f"  {goal}: {'yes' if holds else 'NO'}")
     return 0 if all(held.values()) else 1
-
-
-def options_of(kind: type[T], arguments: Sequence[str]) -> T:
-    """Reads options, as NAME=VALUE, into their dataclass.
-
-    Raises:
-        RequestError: an argument is no option, or its value does not work.
-    """
-    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-    given: dict[str, Any] = {}
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        if not equals or name not in names:
-            raise RequestError(f"{argument}: give NAME=VALUE of {', '.join(names)}{nearest(name, names)}")
-        given[name] = {"true": True, "false": False}.get(value, value)
-    return build(kind, given)
 
 
 def main(arguments: list[str]) -> int:

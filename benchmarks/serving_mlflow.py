@@ -25,7 +25,8 @@ import numpy as np
 from bench.config.typed import Count
 from bench.errors import BenchError, line
 from benchmarks import made
-from benchmarks.serving_load import JSON, ROOT, Client, Request, options_of, request, serving
+from benchmarks.options import options_of
+from benchmarks.serving_load import JSON, ROOT, Client, Request, request, serving
 
 PATIENCE_SECONDS = 120.0
 """Seconds that MLflow may take to start."""
