@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from bench.config.typed import Range
-from bench.embeddings.base import Array, Arrays, Kind, Lookups, Method, OverBudget, Vocabulary, int32, places
+from bench.embeddings.base import (
+    Array,
+    Arrays,
+    Kind,
+    Lookups,
+    Method,
+    OverBudget,
+    Vocabulary,
+    int32,
+    largest,
+    places,
+)
 from bench.errors import RequestError
 
 HOT = "hot"
@@ -32,6 +44,81 @@ def find_hot(hot: Any, ids: Any, xp: Any) -> tuple[Any, Any]:
     """
     place = xp.minimum(places(hot, ids, xp), np.int32(hot.shape[0] - 1))
     return int32(place, xp), xp.take(hot, place, axis=0) == ids
+
+
+class Divided(NamedTuple):
+    """How many ids have rows of their own, and how many rows all others share; None is to be chosen.
+
+    Attributes:
+        num_hot: number of hot ids.
+        num_cold: number of shared rows.
+    """
+
+    num_hot: int | None
+    num_cold: int | None
+
+    def resolved(self, vocabulary: Vocabulary, hot_of: Callable[[int], int], are_cold: str) -> Divided:
+        """Chooses what is open: a tenth of the vocabulary in all, and at most a row an id.
+
+        Args:
+            vocabulary: the field.
+            hot_of: gives the number of hot ones among a number of rows.
+            are_cold: the words for ids that are not hot, in the message.
+
+        Raises:
+            RequestError: a number is negative, or some ids have neither an own row nor one to share.
+        """
+        size, (hot, cold) = vocabulary.size, self
+        if hot is not None and hot < 0:
+            raise RequestError(f"num_hot={hot}: give 0 or more")
+        if cold is not None and cold < 0:
+            raise RequestError(f"num_cold={cold}: give 1 or more")
+        if hot is None and cold is None:
+            rows = max(1, size // 10)
+            hot = hot_of(rows)
+            cold = rows - hot
+        elif hot is None:
+            assert cold is not None
+            hot = min(size // 20, max(0, size - cold))
+        hot = min(hot, size)
+        cold = -(-(size - hot) // 10) if cold is None else min(cold, size - hot)
+        if hot < size and cold < 1:
+            raise RequestError(
+                f"num_cold=0: {size - hot} of the {size} ids of {vocabulary.name} {are_cold}; give 1 or more"
+            )
+        return Divided(hot, cold)
+
+    def fitted(
+        self, size: int, row: int, fixed: int, hot_of: Callable[[int], int], budget_bytes: int
+    ) -> Divided:
+        """Chooses the most rows within the bytes; each hot row takes 4 more, for its id.
+
+        If one of the numbers is given, the other takes all bytes that are left. If neither is given and the bytes are
+        enough for a row an id, every id is hot.
+
+        Args:
+            size: number of ids.
+            row: bytes of a row.
+            fixed: bytes that are taken if not all ids are hot.
+            hot_of: as in ``resolved``.
+            budget_bytes: the bytes.
+        """
+        hot, cold = self
+        if hot is None and cold is None:
+            if size * row <= max(budget_bytes, row + fixed):  # below it, no shared row is smaller
+                return Divided(size, 0)
+
+            def fits(rows: int) -> bool:
+                return rows * row + 4 * hot_of(rows) + fixed <= budget_bytes
+
+            rows = largest(1, size, fits) or 1
+            return Divided(hot_of(rows), rows - hot_of(rows))
+        if hot is None:
+            assert cold is not None
+            hot = min(max(0, (budget_bytes - fixed - cold * row) // (row + 4)), max(0, size - cold))
+        elif cold is None:
+            cold = max(1, (budget_bytes - fixed - hot * (row + 4)) // row)
+        return Divided(hot, cold)
 
 
 @dataclass(kw_only=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
 
 from bench.config.typed import Range
-from bench.embeddings.base import Array, Arrays, Kind, Lookups, Method, Vocabulary, int32, largest, places
-from bench.errors import RequestError
+from bench.embeddings.base import Array, Arrays, Kind, Lookups, Method, Vocabulary, int32, places
+from bench.embeddings.families.hot import Divided
 
 
 @dataclass
@@ -52,25 +53,8 @@ class Adapt(Method[AdaptSettings]):
 
     def resolve(self, settings: AdaptSettings) -> AdaptSettings:
         """Chooses num_hot and num_cold."""
-        size, hot, cold = self.vocabulary.size, settings.num_hot, settings.num_cold
-        if hot is not None and hot < 0:
-            raise RequestError(f"num_hot={hot}: give 0 or more")
-        if cold is not None and cold < 0:
-            raise RequestError(f"num_cold={cold}: give 1 or more")
-        if hot is None and cold is None:
-            rows = max(1, size // 10)
-            hot = _hot_of(rows, self.embedding_dim)
-            cold = rows - hot
-        elif hot is None:
-            assert cold is not None
-            hot = min(size // 20, max(0, size - cold))
-        hot = min(hot, size)
-        cold = -(-(size - hot) // 10) if cold is None else min(cold, size - hot)
-        if hot < size and cold < 1:
-            raise RequestError(
-                f"num_cold=0: {size - hot} of the {size} ids of {self.vocabulary.name} are cold; "
-                "give 1 or more"
-            )
+        given = Divided(settings.num_hot, settings.num_cold)
+        hot, cold = given.resolved(self.vocabulary, partial(_hot_of, self.embedding_dim), "are cold")
         return replace(settings, num_hot=hot, num_cold=cold)
 
     @property
@@ -126,29 +110,13 @@ class Adapt(Method[AdaptSettings]):
         If one of the sizes is given, the other takes all bytes that are left. If neither is given and the bytes are
         enough for a row an id, every id is hot.
         """
-        size, hot, cold = vocabulary.size, settings.num_hot, settings.num_cold
-        row = 4 * embedding_dim
-        if hot is None and cold is None:
-            if size * row <= budget_bytes:
-                hot, cold = size, 0
-            else:
-
-                def fits(rows: int) -> bool:
-                    return rows * row + 4 * _hot_of(rows, embedding_dim) <= budget_bytes
-
-                rows = largest(1, size, fits) or 1
-                hot = _hot_of(rows, embedding_dim)
-                cold = rows - hot
-        elif hot is None:
-            assert cold is not None
-            hot = min(max(0, (budget_bytes - cold * row) // (row + 4)), max(0, size - cold))
-        elif cold is None:
-            cold = max(1, (budget_bytes - hot * (row + 4)) // row)
+        given, hot_of = Divided(settings.num_hot, settings.num_cold), partial(_hot_of, embedding_dim)
+        hot, cold = given.fitted(vocabulary.size, 4 * embedding_dim, 0, hot_of, budget_bytes)
         return cls(vocabulary, embedding_dim, replace(settings, num_hot=hot, num_cold=cold)).within(
             budget_bytes
         )
 
 
-def _hot_of(rows: int, embedding_dim: int) -> int:
+def _hot_of(embedding_dim: int, rows: int) -> int:
     """Returns the most hot rows of ``rows`` that, with the list of their ids, take at most half of all bytes."""
     return rows * embedding_dim // (2 * embedding_dim + 1)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
 
 from bench.config.typed import Range
-from bench.embeddings.base import Array, Arrays, Lookups, Method, Rows, Vocabulary, int32, largest
+from bench.embeddings.base import Array, Arrays, Lookups, Method, Rows, Vocabulary, int32
+from bench.embeddings.families.hot import Divided
 from bench.embeddings.families.scored import ROW_OF, SCORES, Scored, ScoredSettings
 from bench.embeddings.hashing import DEGREE, array, below, coefficients, hashes
 from bench.embeddings.served.hot import HotCold, HotColdSettings
-from bench.errors import RequestError
 
 HASH_BYTES = 8 * (DEGREE + 1)
 """Bytes of the coefficients of a hash."""
@@ -73,24 +74,9 @@ class CAFE(Scored[CAFESettings]):
 
     def resolve(self, settings: CAFESettings) -> CAFESettings:
         """Chooses num_hot and num_cold."""
-        size, hot, cold = self.vocabulary.size, settings.num_hot, settings.num_cold
-        if hot is not None and hot < 0:
-            raise RequestError(f"num_hot={hot}: give 0 or more")
-        if cold is not None and cold < 0:
-            raise RequestError(f"num_cold={cold}: give 1 or more")
-        if hot is None and cold is None:
-            rows = max(1, size // 10)
-            hot = _hot_of(rows, self.embedding_dim, settings.hot_share)
-            cold = rows - hot
-        elif hot is None:
-            assert cold is not None
-            hot = min(size // 20, max(0, size - cold))
-        hot = min(hot, size)
-        cold = -(-(size - hot) // 10) if cold is None else min(cold, size - hot)
-        if hot < size and cold < 1:
-            raise RequestError(
-                f"num_cold=0: {size - hot} of the {size} ids of {self.vocabulary.name} are not hot; give 1 or more"
-            )
+        given = Divided(settings.num_hot, settings.num_cold)
+        hot_of = partial(_hot_of, self.embedding_dim, settings.hot_share)
+        hot, cold = given.resolved(self.vocabulary, hot_of, "are not hot")
         return replace(settings, num_hot=hot, num_cold=cold)
 
     @property
@@ -161,32 +147,16 @@ class CAFE(Scored[CAFESettings]):
         If one of the numbers is given, the other takes all bytes that are left. If neither is given and the bytes are
         enough for a row an id, every id is hot.
         """
-        size, hot, cold = vocabulary.size, settings.num_hot, settings.num_cold
-        row = 4 * embedding_dim
-        if hot is None and cold is None:
-            if size * row <= max(budget_bytes, row + HASH_BYTES):  # below it, no shared row is smaller
-                hot, cold = size, 0
-            else:
-                share = settings.hot_share
-
-                def fits(rows: int) -> bool:
-                    listed = 4 * _hot_of(rows, embedding_dim, share)
-                    return rows * row + listed + HASH_BYTES <= budget_bytes
-
-                rows = largest(1, size, fits) or 1
-                hot = _hot_of(rows, embedding_dim, share)
-                cold = rows - hot
-        elif hot is None:
-            assert cold is not None
-            left = budget_bytes - HASH_BYTES - cold * row
-            hot = min(max(0, left // (row + 4)), max(0, size - cold))
-        elif cold is None:
-            cold = max(1, (budget_bytes - HASH_BYTES - hot * (row + 4)) // row)
+        given, hot_of = (
+            Divided(settings.num_hot, settings.num_cold),
+            partial(_hot_of, embedding_dim, settings.hot_share),
+        )
+        hot, cold = given.fitted(vocabulary.size, 4 * embedding_dim, HASH_BYTES, hot_of, budget_bytes)
         return cls(vocabulary, embedding_dim, replace(settings, num_hot=hot, num_cold=cold)).within(
             budget_bytes
         )
 
 
-def _hot_of(rows: int, embedding_dim: int, share: float) -> int:
+def _hot_of(embedding_dim: int, share: float, rows: int) -> int:
     """Returns the most hot rows of ``rows`` that, with their list, take at most a share of all; one row is shared."""
     return min(int(rows * embedding_dim * share / (embedding_dim + 1 - share)), rows - 1)
