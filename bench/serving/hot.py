@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from bench.embeddings.base import Method
-from bench.embeddings.families.hot import HOT, ROWS, HotRows, find_hot
 
 Arrays = Mapping[str, np.ndarray]
 Reader = Callable[[np.ndarray], np.ndarray]
@@ -28,7 +27,12 @@ def hot_reader(
     Returns:
         The lookup; None for a form without hot rows.
     """
-    if not isinstance(form, HotRows) or not form.settings.num_hot:
+    if not getattr(form.settings, "num_hot", 0):
+        return None
+    # a process imports the methods that it serves, and no others
+    from bench.embeddings.families.hot import HOT, ROWS, HotRows, find_hot
+
+    if not isinstance(form, HotRows):
         return None
     behind = type(form)(form.vocabulary, form.embedding_dim, replace(form.settings, num_hot=0))
     rest, hot, table = reader(behind, arrays), arrays[HOT], arrays[ROWS]

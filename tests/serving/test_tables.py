@@ -48,6 +48,7 @@ def test_nothing_but_numpy_is_imported(tmp_path):
         "yaml",
         "mlflow",
         "pandas",
+        "bench.embeddings.families.hot",  # of other methods than the one that is served
     ]
     code = (
         f"import sys; from bench.serving import load; t = load({str(tmp_path / 'shop')!r}); t.lookup('user', [7, '3']);"
