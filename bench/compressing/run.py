@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -131,9 +130,7 @@ def compress(asked: Request, say: Say = _nothing) -> content.Tree:
     values = ids.numbers(size) if asked.ids is None else ids.read(asked.ids, size)
     table = reading.read(found)
     step(f"compressing with {method.name()}")
-    arrays = method.serve(
-        {"table": table.rows}, np.random.default_rng([asked.seed, zlib.crc32(asked.field.encode())])
-    )
+    arrays = method.serve({"table": table.rows}, method.vocabulary.generator(asked.seed))
     form = method.served()
     check_values(method, "serve", arrays, form.arrays())
     step("measuring what was lost")

@@ -5,6 +5,7 @@ Nothing here imports Keras or TensorFlow.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -177,6 +178,10 @@ class Vocabulary:
             raise ValueError(
                 f"field {self.name}: id {wrong} is outside its {self.size} ids (0 to {self.size - 1})"
             )
+
+    def generator(self, seed: int) -> np.random.Generator:
+        """Makes a generator of random draws that depends on a seed and the vocabulary's name alone."""
+        return np.random.default_rng([seed, zlib.crc32(self.name.encode())])
 
     def by_frequency(self) -> np.ndarray:
         """Returns all ids, the most frequent first, int64 of shape (size,). Equally frequent ids ascend."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -148,9 +147,7 @@ class CompressedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         options = {"name": self.name, "dtype": self.dtype_policy}
         layer = CompressedEmbedding(self.method, served=True, seed=self.seed, **options)
         layer.build()
-        names = self.method.vocabulary.name.encode()
-        rng = np.random.default_rng([seed, zlib.crc32(names)])
-        arrays = self.method.serve(self.arrays(), rng)
+        arrays = self.method.serve(self.arrays(), self.method.vocabulary.generator(seed))
         check_values(self.method, "serve", arrays, layer.form.arrays())
         layer.set_arrays(arrays)
         layer.trainable = False

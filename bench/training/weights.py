@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -74,8 +73,7 @@ def start_from(path: Path, model: Any, layers: Mapping[str, CompressedEmbedding]
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise RunFailed(f"{path}: no weights of this model can be read from it ({error})") from error
     for layer, trained in zip(started, parents, strict=True):
-        rng = np.random.default_rng([seed, zlib.crc32(layer.method.vocabulary.name.encode())])
-        start = layer.method.start(trained, rng)
+        start = layer.method.start(trained, layer.method.vocabulary.generator(seed))
         check_values(layer.method, "start", start, layer.method.arrays())
         layer.set_arrays(start)
 

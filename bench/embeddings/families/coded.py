@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from bench.embeddings.base import Array, Arrays, Kind, Lookups, Method, Vocabulary, int32
+from bench.embeddings.families.rows import joined
 from bench.embeddings.served.codes import (
     MAX_CODES,
     Codes,
@@ -102,10 +103,7 @@ class Coded(InParts[P]):
 
     def combine(self, rows: Arrays, indices: Arrays, weights: Arrays, xp: Any, training: bool) -> Any:
         """Puts the entries side by side."""
-        parts, _, width = self.served().shape
-        read = rows["entries"]
-        joined = xp.reshape(read, (*xp.shape(read)[:-2], parts * width))
-        return joined[..., : self.embedding_dim]
+        return joined(rows["entries"], self.embedding_dim, xp)
 
     def serve(self, arrays: Mapping[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Packs the codes, and cuts the entries into codebooks."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -60,7 +59,7 @@ class RecJPQ(Coded[RecJPQSettings]):
     def build_maps(self) -> dict[str, np.ndarray]:
         """Ranks the ids in each part."""
         size, (parts, codes, _) = self.vocabulary.size, self.served().shape
-        rng = np.random.default_rng([self.settings.code_seed, zlib.crc32(self.vocabulary.name.encode())])
+        rng = self.vocabulary.generator(self.settings.code_seed)
         numbers = rng.random((size, parts), np.float32)
         seen = np.zeros(size, bool)
         pairs = self.vocabulary.pairs
