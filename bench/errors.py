@@ -1,7 +1,5 @@
 """Errors that end a command with one clear line."""
 
-import signal
-import traceback
 from pathlib import Path
 from typing import NoReturn
 
@@ -75,6 +73,8 @@ def interrupted(error: BaseException | None) -> int:
 
     Libraries turn a Ctrl-C into other errors: while settings are composed, OmegaConf raises an AttributeError.
     """
+    import signal
+
     while error is not None:
         if isinstance(error, Interrupted):
             return error.number
@@ -98,6 +98,8 @@ def unexpected(error: BaseException) -> str:
     Where it comes from a method, a model, a task or a data set, the line begins with the file and the line there: these
     are what users add.
     """
+    import traceback
+
     place = ""
     for frame in traceback.extract_tb(error.__traceback__):
         file = Path(frame.filename)

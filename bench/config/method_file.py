@@ -8,25 +8,32 @@ file's name.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 import typing
 from pathlib import Path
 from typing import Any
 
-from bench.config.schema import Globals, Settings
 from bench.config.typed import Value, shown
 from bench.errors import RequestError
 
 METHODS = Path(__file__).resolve().parents[1] / "embeddings" / "methods"
 """The folder of the methods' modules."""
 
-OF_RUNS = {"hydra", "embeddings", *Globals.__annotations__, *Settings.__annotations__}
 OF_LAYERS = {"vocabulary_size", "counts", "field", "name", "dtype"}
-TAKEN = {"method", *OF_RUNS, *OF_LAYERS}
-"""Names that no method's setting may have: every run or the constructor of every layer uses them."""
+"""Names that the constructor of every layer uses."""
 
 _TAKEN = "the name is taken by a setting of every run or of every layer; choose another one"
 _DEFAULT = re.compile(r"\$\{oc\.select: *(\w+) *, *(.+)\}")
+
+
+@functools.cache
+def taken() -> frozenset[str]:
+    """Lists the names that no method's setting may have: every run or the constructor of every layer uses them."""
+    from bench.config.schema import Globals, Settings  # of runs; an export is loaded without it
+
+    of_runs = {"hydra", "embeddings", *Globals.__annotations__, *Settings.__annotations__}
+    return frozenset({"method", *of_runs, *OF_LAYERS})
 
 
 def settings_file(method: str) -> str:
@@ -93,7 +100,7 @@ def _default(file: str, name: str, value: Any) -> Value:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    if name in TAKEN:
+    if name in taken():
         raise RequestError(f"{file}: {name}: {_TAKEN}")
     found = _DEFAULT.fullmatch(value.strip()) if isinstance(value, str) else None
     if not found or found[1] != name:
@@ -109,7 +116,7 @@ def _default(file: str, name: str, value: Any) -> Value:
 
 
 def check_names(file: str, cls: type[Any]) -> None:
-    """Refuses a settings dataclass with a name of ``TAKEN``, or with a setting that has no default.
+    """Refuses a settings dataclass with a name of ``taken``, or with a setting that has no default.
 
     Args:
         file: the module of the method.
@@ -119,7 +126,7 @@ def check_names(file: str, cls: type[Any]) -> None:
         RequestError: a name is taken, or a default is missing. The message names the setting.
     """
     for field in dataclasses.fields(cls):
-        if field.name in TAKEN:
+        if field.name in taken():
             raise RequestError(f"{file}: {cls.__name__}.{field.name}: {_TAKEN}")
         if field.default is field.default_factory is dataclasses.MISSING:
             raise RequestError(f"{file}: {cls.__name__}.{field.name}: no default; give one")

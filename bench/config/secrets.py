@@ -13,7 +13,6 @@ the secrets back where an address is opened.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
@@ -62,6 +61,8 @@ def _masked(text: str, stars: str) -> str:
 
 def command(words: Iterable[str]) -> str:
     """The words of a command as one line for a shell, with their secrets hidden."""
+    import shlex
+
     return shlex.join(map(without_password, words))
 
 

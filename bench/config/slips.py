@@ -10,7 +10,6 @@ import dataclasses
 import importlib
 import importlib.util
 import inspect
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,6 +67,8 @@ def blamed(file: str) -> Iterator[None]:
             f"{files.shown(Path(error.filename or file))}, line {error.lineno}: {error.msg}"
         ) from error
     except Exception as error:
+        import traceback
+
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame.lineno for frame in frames if files.shown(Path(frame.filename)) == file]
         where = f"{file}, line {own[-1]}" if own else file

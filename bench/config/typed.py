@@ -13,7 +13,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeAlias, TypeVar
 
@@ -125,7 +125,7 @@ def number_of_bytes(text: str) -> int:
     found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-z]*)\s*", text)
     if found is None or (found[2] or "B").upper() not in UNITS:
         raise ValueError(text)
-    return round(Fraction(found[1]) * UNITS[(found[2] or "B").upper()])
+    return round(Decimal(found[1]) * UNITS[(found[2] or "B").upper()])
 
 
 def shown(value: object) -> str:

@@ -35,14 +35,25 @@ def find(name: str) -> type[Method[Any]]:
     Raises:
         RequestError: the name is unknown, or the method's module is not valid; the message names the file.
     """
+    method = unjudged(name)
+    _check_class(method)
+    return method
+
+
+def unjudged(name: str) -> type[Method[Any]]:
+    """Finds the class of a method as its module has it. It may lack what a method needs.
+
+    An export is loaded so: what it was trained with has been judged, and judging takes as long as the rest of loading.
+
+    Raises:
+        RequestError: the name is unknown, or the module cannot be imported or has no such class.
+    """
     if name not in names():
         missing = without_settings_file(name, CONF / "embedding")
         known = f"{nearest(name, names())}; there are {', '.join(names())}"
         raise RequestError(missing or f"embedding method {name} does not exist{known}")
     module = slips.module("bench.embeddings.methods", name, settings_file(name))
-    method = _class_in(module, name)
-    _check_class(method)
-    return method
+    return _class_in(module, name)
 
 
 @functools.cache

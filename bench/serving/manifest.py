@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.config.typed import build, sizes
 from bench.embeddings.base import MAX_IDS, Method, Vocabulary
-from bench.embeddings.registry import find
+from bench.embeddings.registry import unjudged
 from bench.errors import BenchError
 from bench.serving import checked, files, formats
 from bench.serving.checked import Tree
@@ -122,7 +122,7 @@ class Entry:
         """
         where = f"export.json: field {self.name!r}"
         try:
-            method = find(self.method)
+            method = unjudged(self.method)
         except BenchError:
             raise ServingError(f"{where}: {self.method!r} is no method of this version") from None
         try:

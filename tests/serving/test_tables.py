@@ -49,6 +49,8 @@ def test_nothing_but_numpy_is_imported(tmp_path):
         "mlflow",
         "pandas",
         "bench.embeddings.families.hot",  # of other methods than the one that is served
+        "bench.config.schema",  # of runs
+        "traceback",  # of errors
     ]
     code = (
         f"import sys; from bench.serving import load; t = load({str(tmp_path / 'shop')!r}); t.lookup('user', [7, '3']);"
