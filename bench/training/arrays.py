@@ -229,6 +229,12 @@ class WholeArrays:
             self.held.append(self.vector)
         if self.held:
             optimizer.build(self.held)
+        self.starts = dict(zip(map(id, self.small), np.cumsum([0, *self.sizes]).tolist(), strict=False))
+        # Every number of a moment begins alike.
+        self.fresh = [
+            [None if moment is None else tf.reshape(moment.value, [-1])[0] for moment in moments]
+            for moments in _moments(optimizer, self.held)
+        ]
 
     @property
     def nbytes(self) -> int:
@@ -327,46 +333,52 @@ class WholeArrays:
         if self.vector is not None:
             self.vector.assign(tf.concat([tf.reshape(v.value, [-1]) for v in self.small], axis=0))
         if reset_moments:
-            self._reset_moments({id(v): np.array(True) for v in changed})
+            self._reset_moments({id(v) for v in changed})
 
     def set_rows(self, variable: Any, rows: Rows) -> None:
         """Gives some rows of an array new values, in the model's own variable too, and new moments.
 
-        Moments that an optimizer does not keep for each number stay.
+        No other row is read or written. Moments that an optimizer does not keep for each number stay.
         """
-        self.settle()
-        index = tf.constant(rows.numbers, tf.int32)[:, None]
-        values = tf.convert_to_tensor(variable.value)
-        new = rows.values if rows.copied is None else tf.gather(values, rows.copied)
-        variable.assign(tf.tensor_scatter_nd_update(values, index, new))
-        self.adopt([variable], reset_moments=False)
-        mask = np.zeros((variable.shape[0], *[1] * (len(variable.shape) - 1)), bool)
-        mask[rows.numbers] = True
-        self._reset_moments({id(variable): mask})
+        holder = self.vector if id(variable) in self.flattened else variable
+        index = self._places(variable, rows.numbers)
+        if rows.copied is None:
+            new = tf.constant(rows.values)
+        else:
+            new = tf.reshape(
+                tf.gather(holder.value, self._places(variable, rows.copied)), (-1, *variable.shape[1:])
+            )
+        variable.value.scatter_update(tf.IndexedSlices(new, tf.constant(rows.numbers, tf.int32)))
+        if holder is self.vector:
+            holder.value.scatter_update(tf.IndexedSlices(tf.reshape(new, [-1]), index))
+        place = [id(v) for v in self.held].index(id(holder))
+        for moments, fresh in zip(_moments(self.optimizer, self.held), self.fresh, strict=True):
+            moment = moments[place]
+            if moment is not None and moment.shape == holder.shape:
+                first = tf.fill((*index.shape, *holder.shape[1:]), fresh[place])
+                moment.value.scatter_update(tf.IndexedSlices(first, index))
 
-    def _reset_moments(self, where: Mapping[int, np.ndarray]) -> None:
-        """Starts moments anew where a mask is True.
+    def _places(self, variable: Any, numbers: np.ndarray) -> Any:
+        """Gives the places of some rows of an array in what holds it: rows, or numbers of the flat vector."""
+        index = np.asarray(numbers, np.int32)
+        if id(variable) in self.flattened:
+            width = int(np.prod(variable.shape[1:]))
+            index = (
+                self.starts[id(variable)] + index[:, None] * width + np.arange(width, dtype=np.int32)
+            ).ravel()
+        return tf.constant(index, tf.int32)
 
-        Args:
-            where: by id of a variable, True for all of it, or a mask that broadcasts to its shape.
-        """
-        of_small = [tf.reshape(tf.broadcast_to(where.get(id(v), False), v.shape), [-1]) for v in self.small]
-        # its learning rate, which may be a schedule of no class that Keras knows, has no part in the moments
-        first = type(self.optimizer).from_config({**self.optimizer.get_config(), "learning_rate": 0.0})
-        first.build(self.held)
-        kinds = zip(_moments(self.optimizer, self.held), _moments(first, self.held), strict=True)
-        for moments, new in kinds:
-            for variable, moment, value in zip(self.held, moments, new, strict=True):
+    def _reset_moments(self, of: set[int]) -> None:
+        """Starts the moments of some arrays anew, given the ids of their variables."""
+        where = [tf.fill([n], id(v) in of) for v, n in zip(self.small, self.sizes, strict=True)]
+        for moments, fresh in zip(_moments(self.optimizer, self.held), self.fresh, strict=True):
+            for variable, moment, value in zip(self.held, moments, fresh, strict=True):
                 if moment is None:
                     continue
                 if variable is self.vector:
-                    moment.assign(tf.where(tf.concat(of_small, axis=0), value.value, moment.value))
-                elif id(variable) in where:
-                    mask = where[id(variable)]
-                    if mask.ndim == 0:
-                        moment.assign(value.value)
-                    elif moment.shape == variable.shape:
-                        moment.assign(tf.where(mask, value.value, moment.value))
+                    moment.assign(tf.where(tf.concat(where, axis=0), value, moment.value))
+                elif id(variable) in of:
+                    moment.assign(tf.fill(moment.shape, value))
 
 
 def _moments(optimizer: Any, built: Sequence[Any]) -> list[list[Any]]:
