@@ -1508,8 +1508,8 @@ def MECEmbedding(
 
     A full table is trained for the first epochs. Then each part of its vectors is clustered by k-means into num_codes
     clusters, in which an id weighs max(1, log2 of its training frequency). An id keeps the number of its cluster in
-    each part. The centroids take the place of the table, with moments that start anew, and are trained until the end. A
-    run of one epoch makes the codes at its end, and trains no centroid.
+    each part. The centroids take the place of the table, with moments that start anew, and are trained until the
+    end. Without an epoch for them, codes are made at the end, and no centroid is trained.
 
     While it is trained, it takes at least the memory of a full table. Parts are ceil(embedding_dim / num_parts) wide.
     Where that does not divide, the last one is narrower.
@@ -1529,7 +1529,8 @@ def MECEmbedding(
         num_codes: Entries of a codebook, at most 256 and the vocabulary. None: the largest power of two
             up to vocabulary / 64, from 16 to 256.
         switch_share: Share of the run's epochs that train a full table, rounded up to whole epochs, at
-            least one. In the others the codebooks are trained.
+            least one. In the others the codebooks are trained. In a run of one epoch, its quarters
+            count as epochs.
 
     Returns:
         A ``CompressedEmbedding``: it turns integers (...) into vectors (..., embedding_dim).

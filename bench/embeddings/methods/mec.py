@@ -22,7 +22,7 @@ class MECSettings(PartsSettings):
 
     switch_share: Annotated[float, Range(low=0, high=1)] = 0.5
     """Share of the run's epochs that train a full table, rounded up to whole epochs, at least one. In the others the
-    codebooks are trained."""
+    codebooks are trained. In a run of one epoch, its quarters count as epochs."""
 
 
 class MEC(Coded[MECSettings]):
@@ -30,8 +30,8 @@ class MEC(Coded[MECSettings]):
 
     A full table is trained for the first epochs. Then each part of its vectors is clustered by k-means into num_codes
     clusters, in which an id weighs max(1, log2 of its training frequency). An id keeps the number of its cluster in
-    each part. The centroids take the place of the table, with moments that start anew, and are trained until the end. A
-    run of one epoch makes the codes at its end, and trains no centroid.
+    each part. The centroids take the place of the table, with moments that start anew, and are trained until the
+    end. Without an epoch for them, codes are made at the end, and no centroid is trained.
 
     While it is trained, it takes at least the memory of a full table. Parts are ceil(embedding_dim / num_parts) wide.
     Where that does not divide, the last one is narrower.
@@ -81,9 +81,8 @@ class MEC(Coded[MECSettings]):
 
     def is_due(self, progress: Progress) -> bool:
         """Returns True at the end of the epoch of the switch, and of those after it, where nothing is left to do."""
-        return progress.epoch_ended and progress.epoch >= ceil(
-            round(self.settings.switch_share * progress.epochs, 9)
-        )
+        number, epochs = progress.ended
+        return number >= max(1, ceil(round(self.settings.switch_share * epochs, 9)))
 
     def change(
         self, progress: Progress, arrays: Mapping[str, np.ndarray], rng: np.random.Generator

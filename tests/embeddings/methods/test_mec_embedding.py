@@ -82,13 +82,19 @@ def test_weights_of_a_sample_are_those_of_its_points():
 
 @pytest.mark.parametrize(
     ("epochs", "share", "first"),
-    [(1, 0.3, 1), (2, 0.3, 1), (3, 0.3, 1), (3, 0.4, 2), (10, 0.3, 3), (5, 0, 1), (5, 1, 5), (30, 0.1, 3)],
+    [(2, 0.3, 1), (3, 0.3, 1), (3, 0.4, 2), (10, 0.3, 3), (5, 0, 1), (5, 1, 5), (30, 0.1, 3)],
 )
 def test_the_epoch_of_the_switch(epochs, share, first):
     method = mec(switch_share=share)
     due = [e for e in range(1, epochs + 1) if method.is_due(Progress(e * 10, epochs * 10, e, epochs, True))]
     assert due == list(range(first, epochs + 1))
     assert not method.is_due(Progress(15, 20, 1, 2, False))
+
+
+@pytest.mark.parametrize(("share", "first"), [(0.5, 20), (0.3, 20), (0.0, 10), (1.0, 40)])
+def test_one_pass_switches_after_a_quarter_or_more(share, first):
+    asked = [Progress(step, 40, step // 40, 1, step == 40, previous=step - 1) for step in range(1, 41)]
+    assert next(p.step for p in asked if mec(switch_share=share).is_due(p)) == first
 
 
 def test_sizes():
