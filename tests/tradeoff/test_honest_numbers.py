@@ -49,7 +49,7 @@ def drawn(sweeps: int, strategies: int, seeds: int, spread: float = 0.002) -> Nu
 
 
 def recorded(errors: Numbers) -> Iterator[Result]:
-    """Results of made-up sweeps: the first strategy is ``full``. Each sweep has training of its own, so is a section."""
+    """Results of made-up sweeps, each a section of its own by its training. The first strategy is ``full``."""
     for sweep, strategies in enumerate(errors):
         for number, by_seed in enumerate(strategies):
             for seed, error in enumerate(by_seed.tolist()):
