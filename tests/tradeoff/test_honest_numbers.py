@@ -106,7 +106,7 @@ def test_intervals_of_skewed_errors_cover_a_little_less() -> None:
 
 def test_bootstrap_intervals_are_too_narrow() -> None:
     """docs/report.md says so, with these numbers."""
-    for seeds, about in ((3, 0.75), (5, 0.82)):
+    for seeds, about in ((3, 0.76), (5, 0.85)):
         found = intervals(drawn(200, 1, seeds)[:, 0].tolist(), "bootstrap")
         assert covered(found, TRUTH) == pytest.approx(about, abs=0.08)
 
