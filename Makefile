@@ -8,7 +8,7 @@ FAST   := -n auto --maxprocesses 4 --dist loadfile \
 	-m "not slow and not movielens and not network and not cluster and not server and not browser"
 
 .DEFAULT_GOAL := help
-.PHONY: help run report results test coverage lint format generate speed ui lock clean
+.PHONY: help run report results test coverage lint format generate docs speed ui lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,11 @@ generate: $(VENV)/installed ## writes the files that are made from the code: the
 	$(BIN)/python -m bench.records.docs
 	$(BIN)/python -m bench.embeddings.stubs
 
+docs: $(VENV)/installed ## this documentation as a site, in outputs/site; a broken link ends it
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-docs.lock
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "open outputs/site/index.html"
+
 speed: $(VENV)/installed ## the recipe as published against the harness, as ratios within one run; METHODS=all: every method; CLICKS=1: click models; SERVING=1: lookups; SERVING=load: requests to bench.serve
 	$(BIN)/python -m $(if $(SERVING),benchmarks.serving$(if $(filter load,$(SERVING)),_load),$(if $(CLICKS),benchmarks.clicks,$(if $(METHODS),benchmarks.methods methods=$(METHODS),benchmarks.speed)))
 
@@ -59,6 +64,10 @@ lock: $(VENV)/installed ## take newer versions of the dependencies into requirem
 	cp requirements.lock requirements-formats.lock
 	$(BIN)/uv pip compile pyproject.toml --extra onnx --extra litert --universal --python-version 3.11 \
 		--generate-hashes --no-strip-extras --no-header --output-file requirements-formats.lock
+	$(BIN)/python -c 'import tomllib; \
+		print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"], sep="\n")' | \
+		$(BIN)/uv pip compile - --constraint requirements.lock --universal --python-version 3.11 \
+		--generate-hashes --no-strip-extras --upgrade --no-header --output-file requirements-docs.lock
 
 clean: ## remove the environment and caches, keep outputs
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
