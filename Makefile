@@ -37,9 +37,10 @@ format: $(VENV)/installed ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-generate: $(VENV)/installed ## writes the files that are made from the code: the table of metrics, the types of layers
+generate: $(VENV)/installed ## writes the files that are made from the code: the table of metrics, the types of layers, docs/reference.md
 	$(BIN)/python -m bench.records.docs
 	$(BIN)/python -m bench.embeddings.stubs
+	$(BIN)/python -m bench.api.reference
 
 docs: $(VENV)/installed ## this documentation as a site, in outputs/site; a broken link ends it
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-docs.lock
