@@ -166,6 +166,16 @@ def test_what_is_wrong_is_found(tmp_path: Path) -> None:
     assert Page(tmp_path / "page.html").loose == ["- two", "| three |"]
 
 
+def test_the_list_of_pages_has_the_order_of_the_navigation() -> None:
+    folder = ROOT / "docs"
+    listed = re.findall(r"\]\(([\w/-]+\.md)\)", (folder / "README.md").read_text("utf-8"))
+    navigation = re.findall(r"^ +- ([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
+    assert sorted(listed) == sorted(
+        str(path.relative_to(folder)) for path in folder.rglob("*.md") if path.name != "README.md"
+    )
+    assert [name for name in navigation if name in listed] == listed
+
+
 @pytest.mark.browser
 @needs_mkdocs
 def test_a_browser_asks_for_nothing_outside_and_finds_words(site: Path) -> None:
