@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def vocabulary(number: int) -> Vocabulary:
     )
 
 
-def method(name: str) -> object:
+def method(name: str) -> Any:
     """A method at a tenth of full tables' bytes, or at its own size."""
     cls = find(name)
     try:
