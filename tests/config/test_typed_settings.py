@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.config.typed import Range, build, checked, convert, shown, sizes
+from bench.config.typed import UNITS, Bytes, Range, build, checked, convert, number_of_bytes, shown, sizes
 from bench.errors import RequestError
 
 Size = Annotated[int, Range(low=1)]
@@ -74,6 +74,16 @@ def test_takes(value: Any, hint: Any, expected: Any) -> None:
 def test_refuses(value: Any, hint: Any) -> None:
     with pytest.raises(ValueError):
         convert(value, hint)
+
+
+@pytest.mark.parametrize(
+    ("unit", "factor"),
+    [("B", 1), ("KB", 1000), ("MB", 1000**2), ("GB", 1000**3), ("TB", 1000**4),
+     ("KiB", 1024), ("MiB", 1024**2), ("GiB", 1024**3), ("TiB", 1024**4)],
+)  # fmt: skip
+def test_units_of_bytes(unit: str, factor: int) -> None:
+    assert number_of_bytes(f"1.5 {unit}") == convert(f"1.5{unit.lower()}", Bytes) == round(1.5 * factor)
+    assert unit.upper() in UNITS and len(UNITS) == 9
 
 
 @given(PLAIN, st.sampled_from([int, float, bool, str, Size | None, list[int], Literal["a"], dict[str, Any]]))

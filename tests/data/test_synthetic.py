@@ -34,6 +34,14 @@ def test_default_bytes_are_pinned(rows):
     assert digest(rows) == DIGEST
 
 
+def test_another_seed_draws_everything_anew():
+    one, other = (generate(Sizes(num_users=200, num_items=100, num_ratings=4000, seed=seed)) for seed in (1, 2))
+    assert (one.timestamps != other.timestamps).mean() > 0.9 and (one.labels != other.labels).mean() > 0.1
+    for field, size in (("user", 200), ("item", 100)):  # who has many rows, not only which
+        counts = [np.bincount(rows.ids[field], minlength=size) for rows in (one, other)]
+        assert abs(np.corrcoef(counts)[0, 1]) < 0.5, field
+
+
 def test_the_same_bytes_without_the_processors_special_features():
     from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 
