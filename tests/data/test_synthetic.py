@@ -35,7 +35,9 @@ def test_default_bytes_are_pinned(rows):
 
 
 def test_another_seed_draws_everything_anew():
-    one, other = (generate(Sizes(num_users=200, num_items=100, num_ratings=4000, seed=seed)) for seed in (1, 2))
+    one, other = (
+        generate(Sizes(num_users=200, num_items=100, num_ratings=4000, seed=seed)) for seed in (1, 2)
+    )
     assert (one.timestamps != other.timestamps).mean() > 0.9 and (one.labels != other.labels).mean() > 0.1
     for field, size in (("user", 200), ("item", 100)):  # who has many rows, not only which
         counts = [np.bincount(rows.ids[field], minlength=size) for rows in (one, other)]

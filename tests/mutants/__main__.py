@@ -41,7 +41,9 @@ def chosen(names: Sequence[str], rotation: int | None) -> list[Mutant]:
     known = {mutant.name: mutant for mutant in MUTANTS}
     for name in names:
         if name not in known:
-            raise RequestError(f"{name}: no such mutant{nearest(name, known)}; tests/mutants/changes.py has them")
+            raise RequestError(
+                f"{name}: no such mutant{nearest(name, known)}; tests/mutants/changes.py has them"
+            )
     if names and rotation is not None:
         raise RequestError(f"rotation={rotation}: chooses among all mutants; give names or a rotation")
     if names:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from commands import ROOT
+
+from bench.errors import RequestError
 from mutants.__main__ import chosen, main
 from mutants.changes import MUTANTS
 from mutants.mutant import SIX, Mutant, rotated
 from mutants.trial import Outcome, try_all
-
-from bench.errors import RequestError
 
 ROOMS = {"config", "data", "measure", "embeddings", "training", "models", "tasks", "records", "tradeoff", "reporting",
          "sweeps", "serving", "server", "exporting", "compressing", "tracking", "cli"}  # fmt: skip
@@ -109,7 +109,9 @@ def test_each_is_tried_alone_and_the_project_stays(project: Path, tmp_path: Path
 @pytest.mark.slow
 def test_a_module_that_tests_import_late_must_be_importable_too(project: Path, tmp_path: Path) -> None:
     (project / "tests" / "test_small.py").write_text("def test_late():\n    import bench.small\n")
-    (one,) = try_all(project, tmp_path, [small("late", "def half(x):", "half = missing\ndef other(x):")], 1, print)
+    (one,) = try_all(
+        project, tmp_path, [small("late", "def half(x):", "half = missing\ndef other(x):")], 1, print
+    )
     assert (one.status, one.reason) == ("invalid", "the changed module cannot be imported")
 
 
@@ -120,7 +122,9 @@ def test_tests_that_fail_anyway_catch_nothing(project: Path, tmp_path: Path) -> 
         try_all(project, tmp_path, [small("wrong", "2 * x", "3 * x")], 1, print)
 
 
-def test_a_text_that_is_not_there_once_is_refused_before_anything_is_run(project: Path, tmp_path: Path) -> None:
+def test_a_text_that_is_not_there_once_is_refused_before_anything_is_run(
+    project: Path, tmp_path: Path
+) -> None:
     for old in ("4 * x", "return"):
         with pytest.raises(RequestError, match=r"bench/small.py has [02] times"):
             try_all(project, tmp_path, [small("gone", old, "x")], 1, print)
