@@ -66,6 +66,12 @@ def test_of_equally_near_rows_the_first_are_taken():
     assert by_cosine.tolist() == [[0, 2], [0, 1]]
 
 
+def test_a_row_is_no_neighbour_of_itself_however_far_the_others_are():
+    table = np.array([[1.0, 0], [-1, 0], [-3, 1], [-2, 0]], np.float32)
+    for found in quality.nearest(4, lambda rows: table[rows], np.array([0], np.int32), 3):
+        assert found.tolist() == [[1, 2, 3]]
+
+
 def test_tables_without_neighbours_or_without_numbers():
     one = measured([[1.0, 2]], [[1.0, 2]])
     assert (one.queries, one.neighbours, one.recall_cosine, one.cosine_mean) == (0, 0, None, 1)

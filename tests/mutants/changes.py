@@ -232,7 +232,7 @@ MUTANTS = tuple(Mutant(*row) for row in (
     # server
     ("any-token-opens", "bench/server/receiving.py",
      "not hmac.compare_digest(given, self._wanted)", "not given",
-     "tests/server/test_requests.py"),
+     "tests/server/test_serve_command.py::test_a_token_is_asked_for"),
     ("one-id-too-many", "bench/server/asking.py",
      "if len(values) > most:", "if len(values) > most + 1:",
      "tests/server/test_requests.py"),
@@ -240,9 +240,12 @@ MUTANTS = tuple(Mutant(*row) for row in (
      "digits >= 10**9", "digits > 10**9",
      "tests/server/test_numbers_as_json.py"),
     # exporting
+    ("row-without-unknown", "bench/exporting/ids.py",
+     "(order + first_row).astype", "order.astype",
+     "tests/serving/test_tables.py"),
     ("nan-is-close", "bench/exporting/checking.py",
      "if not apart <= allowed[name]:", "if apart > allowed[name]:",
-     "tests/exporting/test_export_command.py"),
+     "tests/exporting/test_checking.py"),
     # compressing
     ("own-neighbour", "bench/compressing/quality.py",
      "= -np.inf  # a row", "= 0  # a row",
@@ -253,7 +256,7 @@ MUTANTS = tuple(Mutant(*row) for row in (
     # tracking
     ("neighbour-folder-moved", "bench/tracking/private.py",
      'f"{old}/", autoescape', "old, autoescape",
-     "tests/tracking/test_private.py"),
+     "tests/tracking/test_private.py::test_what_lies_beside_a_moved_folder_stays_where_it_is"),
     ("password-in-mlflow", "bench/tracking/notes.py",
      "without_password(again)", "again",
      "tests/tracking/test_notes.py"),

@@ -287,3 +287,14 @@ def test_markdown_table() -> None:
     )
     # the differences are equal in every seed, so without spread
     assert "| ★ | `qr budget=0.1` | 244 KiB | 10.0x | 0.8010 ± 0.0025 | +0.1000 ± 0.0000 |" in text
+
+
+def test_names_that_tables_would_take_for_something_else() -> None:
+    own = [replace(run, strategy="=half|hash") for run in seeds("qr", 0.80, 0.1)]
+    found = report(*seeds("full", 0.70), *own)
+    (line,) = (
+        line for line in tables.markdown(found).splitlines() if "half" in line and line.startswith("|")
+    )
+    assert line.startswith(r"| ★ | `=half\|hash` | 244 KiB |")
+    lines = csv.DictReader(io.StringIO(tables.table(found)))
+    assert [line["strategy"] for line in lines] == ["full", "'=half|hash"]

@@ -1,6 +1,7 @@
 """The parts of MLflow that are not public. Where one of these fails, a new MLflow has changed what its name says."""
 
 import contextlib
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -40,6 +41,25 @@ def test_mlflow_keeps_where_artifacts_lie_in_the_models_that_are_moved(tmp_path,
 
     assert models.SqlExperiment.artifact_location.key == "artifact_location"
     assert models.SqlRun.artifact_uri.key == "artifact_uri"
+
+
+def test_what_lies_beside_a_moved_folder_stays_where_it_is(tmp_path, database):
+    path = tmp_path / "mlflow.db"
+    shutil.copy(database, path)
+    old, new = "file:///a/some_%", "file:///b/some"
+    places = [old, f"{old}/1", f"{old}-2/1", "file:///a/some-%/1", "file:///c/some_%/1"]
+    with contextlib.closing(sqlite3.connect(path)) as opened, opened:
+        for number, place in enumerate(places, 100):
+            opened.execute(
+                "INSERT INTO experiments (experiment_id, name, artifact_location) VALUES (?, ?, ?)",
+                (number, f"experiment {number}", place),
+            )
+    private.move_artifacts(private.address(path), old, new)
+    with contextlib.closing(sqlite3.connect(path)) as opened:
+        found = opened.execute(
+            "SELECT artifact_location FROM experiments WHERE experiment_id >= 100 ORDER BY experiment_id"
+        )
+        assert [place for (place,) in found] == [new, f"{new}/1", *places[2:]]
 
 
 def test_mlflow_names_its_migrations_after_the_versions_of_its_tables(database):
