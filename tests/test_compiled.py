@@ -99,9 +99,12 @@ def test_a_folder_that_cannot_be_made_keeps_nothing(tmp_path: Path) -> None:
     assert compiled.exchange(tmp_path / "file", 2, "build") is None
 
 
-def test_a_folder_that_others_may_write_is_not_used(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", [0o720, 0o702, 0o777])
+def test_a_folder_that_others_may_write_is_not_used(tmp_path: Path, mode: int) -> None:
     exchange = compiled.exchange(tmp_path, 2, "build")
-    exchange.store.folder.chmod(0o777)
+    exchange.store.folder.chmod(0o755)
+    assert compiled.exchange(tmp_path, 2, "build") is not None
+    exchange.store.folder.chmod(mode)
     assert compiled.exchange(tmp_path, 2, "build") is None
 
 

@@ -52,6 +52,16 @@ def test_of_large_tables_there_is_no_working_copy(given, copies, data_dir, tmp_p
     assert sizing.table_bytes(run.settings, run.methods) == pytest.approx(copies * FULL, rel=0.05)
 
 
+def test_the_best_weights_are_kept_beside_the_others(data_dir, tmp_path):
+    kept = ("dataset.split.validation_fraction=0.1", "training.best_weights=true")
+    peaks = []
+    for given in (kept[:1], kept):
+        run = experiment(data_dir, tmp_path, *given)
+        peaks.append(sizing.peak_bytes(run.settings, run.methods, run.data))
+    assert peaks[1] - peaks[0] == FULL
+    assert peaks[0] == memory.expected_peak_bytes(FULL, 3000)
+
+
 @pytest.mark.parametrize(
     ("given", "free", "says"),
     [

@@ -8,7 +8,7 @@ import pytest
 from results_made import VALUES
 
 from bench.records.result import Result
-from bench.records.showing import show
+from bench.records.showing import history_csv, show
 
 EXPECTED = """\
 status                finished
@@ -84,3 +84,16 @@ def test_how_to_see_the_runs_from_any_folder(uri, said):
     out = io.StringIO()
     show(Result.of(**{**VALUES, "settings": {"tracking": {"uri": uri}}}), None, out)
     assert said in " ".join(out.getvalue().split())
+
+
+def test_history_has_a_line_an_epoch() -> None:
+    history = {
+        "train_loss": [0.9, 0.8],
+        "val_mae": [0.7, None],
+        "val_mae_by_decile": [[0.1, 0.2], [0.3, None]],
+    }
+    assert history_csv(history).splitlines() == [
+        "epoch,train_loss,val_mae,val_mae_by_decile.01,val_mae_by_decile.02",
+        "1,0.9,0.7,0.1,0.2",
+        "2,0.8,,0.3,",
+    ]

@@ -67,6 +67,20 @@ def test_sentence_names_what_seeds_do_not_tell_apart() -> None:
     )
 
 
+def test_sentence_names_the_best_of_the_others_and_the_smallest_that_may_lose_nothing() -> None:
+    equal = [made("md", s, (0.705, 0.698, 0.701)[s], size) for size in (0.7, 0.5, 0.6) for s in range(3)]
+    others = [
+        *seeds("qr", 0.75, 0.19),
+        *seeds("hash", 0.73, 0.21),
+        *seeds("ce", 0.78, 0.2),
+        *seeds("tt", 0.72, 0.5),
+    ]
+    text = first(*seeds("full", 0.70), *equal, *seeds("dpq", 0.71, 0.2), *others)
+    assert text.startswith("dpq budget=0.2 needs 5.0 times less memory")
+    assert "; at that size hash budget=0.21 loses more: 0.0300." in text
+    assert "holds 0, over 3 seeds, is md budget=0.5, which needs 2.0 times less memory;" in text
+
+
 def test_a_loss_beside_which_no_interval_holds_0_is_none_that_may_be_nothing() -> None:
     # 0.02 ± 0.0086, but Holm's p over twelve groups is above 0.05
     lost = [made("md", s, (0.716, 0.721, 0.723)[s], 0.05) for s in range(3)]

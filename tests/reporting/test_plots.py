@@ -48,6 +48,13 @@ def heights(spec: dict[str, Any], *values: float) -> list[float]:
     return [((value - best) / span) ** scale["exponent"] for value in values]
 
 
+def test_a_place_that_a_run_lacks_is_not_drawn() -> None:
+    histories = ([0.8, 0.75, 0.7], [0.82, None, 0.72, 0.71])
+    section = section_of(*(made(seed=s, history={"val_mae": own}) for s, own in enumerate(histories)))
+    assert [(place["at"], round(place["mean"], 6)) for place in section.curves] == [(1, 0.81), (3, 0.71)]
+    assert all(place["lo"] < place["mean"] < place["hi"] for place in section.curves)
+
+
 def test_every_plot_has_its_data() -> None:
     section = contents.build(sixty()).sections[0]
     rows = data(section)

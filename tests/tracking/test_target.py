@@ -130,6 +130,16 @@ def test_a_database_server_has_artifacts_beside_the_outputs(port, tmp_path):
     assert target.shown == f"postgresql+psycopg://me:***@127.0.0.1:{port}/d"
 
 
+@pytest.mark.parametrize(
+    ("uri", "port"),
+    [("http://h", 80), ("https://h/x", 443), ("postgresql://me:p@h/d", 5432), ("mysql+pymysql://h/d", 3306),
+     ("mssql+pyodbc://h/d", 1433), ("https://h:8080", 8080)],
+)  # fmt: skip
+def test_a_server_without_a_port_is_asked_at_that_of_its_kind(uri, port, monkeypatch):
+    monkeypatch.setenv("no_proxy", "*")
+    assert check(uri).address == ("h", port)
+
+
 @pytest.mark.parametrize("scheme", ["http", "postgresql"])
 def test_a_server_that_does_not(scheme):
     with socket.socket() as unused:

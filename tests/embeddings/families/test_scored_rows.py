@@ -29,10 +29,13 @@ def test_without_scores_hot_ids_stay_and_the_most_frequent_become_so() -> None:
     assert found([0, 0, 0, 7, 0, 0], [], 3, 1.0) == [0, 1, 3]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
-    st.lists(st.integers(1, 6), min_size=1, max_size=12), st.integers(1, 12), st.sampled_from([1.0, 1.5, 3.0]), st.randoms()
-)  # fmt: skip
+    st.lists(st.integers(1, 6), min_size=1, max_size=12),
+    st.integers(1, 12),
+    st.sampled_from([1.0, 1.5, 3.0]),
+    st.randoms(),
+)
 def test_the_best_are_those_of_plain_sorting(scores, count, advantage, random) -> None:
     count = min(count, len(scores))
     hot = sorted(random.sample(range(len(scores)), count))
