@@ -6,6 +6,7 @@ import hashlib
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,12 +27,30 @@ def test_there_are_sixty_of_different_names_in_all_rooms() -> None:
     assert {mutant.room for mutant in MUTANTS} >= ROOMS
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_each_finds_its_text_once_and_its_test(mutant: Mutant) -> None:
-    changed = mutant.changed((ROOT / mutant.file).read_text(encoding="utf-8"))
-    compile(changed, mutant.file, "exec")
+def wrong(mutant: Mutant) -> str:
+    """Says what is wrong with a mutant, or nothing."""
     file, _, name = mutant.test.partition("::")
-    assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8") if name else (ROOT / file).is_file()
+    try:
+        compile(mutant.changed((ROOT / mutant.file).read_text(encoding="utf-8")), mutant.file, "exec")
+        there = f"def {name}(" if name else "def test_"
+        return (
+            ""
+            if there in (ROOT / file).read_text(encoding="utf-8")
+            else f"{mutant.name}: {there} is not in {file}"
+        )
+    except (OSError, SyntaxError, ValueError) as error:
+        return f"{mutant.name}: {error}"
+
+
+def test_each_finds_its_text_once_and_its_test() -> None:
+    assert [*filter(None, map(wrong, MUTANTS))] == []
+
+
+def test_a_wrong_one_is_found() -> None:
+    (one, *_) = MUTANTS
+    for changed in ({"old": "no such text"}, {"old": "the"}, {"new": one.old}, {"new": "("}, {"file": "bench/gone.py"},
+                    {"test": "tests/test_gone.py"}, {"test": f"{one.test}::test_gone"}):  # fmt: skip
+        assert wrong(replace(one, **changed)).startswith(f"{one.name}: "), changed
 
 
 def test_rotations_share_all_mutants() -> None:
