@@ -6,6 +6,7 @@ import hashlib
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,6 +80,32 @@ def test_names_choose_mutants() -> None:
 def test_wrong_requests(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     assert capsys.readouterr().err.startswith(f"error: {said}")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "counts"),
+    [
+        ("caught", 0, "2 caught, 0 survived, 0 invalid"),
+        ("survived", 1, "1 caught, 1 survived, 0 invalid"),
+        ("invalid", 1, "1 caught, 0 survived, 1 invalid"),
+    ],
+)
+def test_one_that_is_not_caught_is_told(
+    status: str, code: int, counts: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def tried(
+        root: Path, folder: Path, mutants: list[Mutant], processes: int, told: Callable[[Outcome], object]
+    ):
+        found = [Outcome(mutants[0], "caught", 1.25, "", "out"), Outcome(mutants[1], status, 2.0, "", "out")]
+        [told(one) for one in found]
+        return found
+
+    monkeypatch.setattr("mutants.__main__.try_all", tried)
+    first, second, *_ = MUTANTS
+    assert main([first.name, second.name]) == code
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["caught", first.room, first.name, "1.2", "s", first.test]
+    assert lines[1].split()[0] == status and lines[-1].startswith(f"2 mutants: {counts}; ")
 
 
 # A project of one module and three tests: every outcome that there is.
@@ -164,3 +191,7 @@ def test_six_of_them_are_caught() -> None:
     command = [sys.executable, "-m", "tests.mutants", f"rotation={rotation()}", "processes=2"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert (
+        f"{SIX} mutants: {SIX} caught, " in done.stdout
+        or f"{SIX + 1} mutants: {SIX + 1} caught, " in done.stdout
+    )
