@@ -78,6 +78,9 @@ MUTANTS = tuple(Mutant(*row) for row in (
     ("row-number-off", "bench/data/parquet.py",
      "begin, total = 1,", "begin, total = 0,",
      "tests/data/test_table.py"),
+    ("no-row-left-to-train", "bench/data/split.py",
+     "training), training - 1)", "training), training)",
+     "tests/data/test_split.py"),
     # measure
     ("ties-ignored", "bench/measure/clicks.py",
      "(2 * before + negative)", "(2 * before)",
@@ -197,6 +200,9 @@ MUTANTS = tuple(Mutant(*row) for row in (
     ("warmup-begins-at-zero", "bench/training/optimizers.py",
      "(step + 1) / warmup", "step / warmup",
      "tests/training/test_learning_rates.py"),
+    ("changes-ignore-the-seed", "bench/training/changes.py",
+     "default_rng([self.seed, number,", "default_rng([0, number,",
+     "tests/training/test_changes.py::test_draws_of_changes_depend_on_seed_layer_and_step"),
     # compiled
     ("damaged-program-run", "bench/compiled.py",
      "if content[-SUM_BYTES:] != _sum(name, content[:-SUM_BYTES]):", "if not content:",
@@ -283,6 +289,9 @@ MUTANTS = tuple(Mutant(*row) for row in (
     ("first-of-equal-runs", "bench/tradeoff/grouping.py",
      "finished.pop(key, None)\n            finished[key] = run", "finished.setdefault(key, run)",
      "tests/tradeoff/test_tradeoff.py"),
+    ("narrowest-full-is-baseline", "bench/tradeoff/sets.py",
+     'group.strategy != "full", -group.embedding_bytes', 'group.strategy != "full", group.embedding_bytes',
+     "tests/tradeoff/test_tradeoff.py"),
     # reporting
     ("html-not-escaped", "bench/reporting/page.py",
      "autoescape=True", "autoescape=False",
@@ -327,6 +336,12 @@ MUTANTS = tuple(Mutant(*row) for row in (
     ("warning-again", "bench/sweeps/once.py",
      "new = text not in self.shown", "new = True",
      "tests/cli/test_once.py"),
+    ("longest-compilation", "bench/sweeps/estimate.py",
+     "return min(self.fixed)", "return max(self.fixed)",
+     "tests/sweeps/test_estimate.py"),
+    ("shortest-run-first", "bench/sweeps/estimate.py",
+     "(2, -seconds, number)", "(2, seconds, number)",
+     "tests/sweeps/test_estimate.py"),
     # serving
     ("unknown-id-is-row-0", "bench/serving/keys.py",
      "out[~there] = -1", "out[~there] = 0",
@@ -342,6 +357,15 @@ MUTANTS = tuple(Mutant(*row) for row in (
      "tests/serving/test_hostile.py"),
     ("score-of-nobody", "bench/serving/tables.py",
      "out[own < 0] = np.nan", "out[own < -1] = np.nan",
+     "tests/serving/test_tables.py"),
+    ("float-beyond-integers", "bench/serving/keys.py",
+     "value.is_integer() and abs(value) <= EXACT", "value.is_integer()",
+     "tests/serving/test_keys.py"),
+    ("unsigned-wraps", "bench/serving/keys.py",
+     "there = array <= _INT64.max", "there = array >= 0",
+     "tests/serving/test_keys.py"),
+    ("negative-is-logged", "bench/serving/columns.py",
+     "np.log1p(np.maximum(found, 0))", "np.log1p(np.abs(found))",
      "tests/serving/test_tables.py"),
     # server
     ("any-token-opens", "bench/server/receiving.py",
@@ -415,6 +439,9 @@ MUTANTS = tuple(Mutant(*row) for row in (
     ("token-in-a-refusal", "bench/cli/values.py",
      'f"{name}=" if name in secret else argument', "argument",
      "tests/server/test_serve_command.py"),
+    ("all-prepared-removed", "bench/cli/prepared.py",
+     "if not (given.prefixes or", "if not (given.action or given.prefixes or",
+     "tests/cli/test_prepared.py"),
 ))
 # fmt: on
 """All mutants, by the package that they change."""

@@ -187,6 +187,15 @@ def test_a_parent_is_trained_once_a_seed():
     assert estimate.left({}, [3], 1).seconds == pytest.approx(4.0, abs=1.1)
 
 
+def test_the_shortest_compilation_is_the_usual_one():
+    estimate = Estimate({number: settings("full", number) for number in range(3)})
+    for number, compiling in enumerate([50.0, 1.0]):  # the second run has the program of the first
+        phases = {"compile_s": compiling, "train_s": 8.0, "eval_s": 1.0}
+        estimate.started(number)
+        estimate.ended(number, result("full", number, 0.0, **phases), compiling + 9.0 + OVERHEAD)
+    assert estimate.seconds(2) == pytest.approx(1.0 + 9.0 + OVERHEAD)
+
+
 def test_failed_and_unknown_runs_show_nothing():
     estimate = Estimate({0: settings("full", 0), 1: settings("full", 1)})
     assert not estimate.ended(0, Result.of(Status.FAILED), 50.0)

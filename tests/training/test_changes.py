@@ -1,6 +1,7 @@
 """What methods learn of their ids while training, and rows that change between two steps."""
 
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -8,10 +9,12 @@ from test_checkpoint import ADAM, RATINGS, check_equal
 from test_hooks import DIM, prepared
 from test_trainer import TRAINING, Silent, build, interactions
 
-from bench.embeddings.base import Array, Change, Kind, Rows
+from bench.embeddings.base import Array, Change, Kind, Rows, Vocabulary
+from bench.embeddings.layer import CompressedEmbedding
 from bench.embeddings.methods.cafe import CAFE, CAFESettings
 from bench.embeddings.methods.full import Full
 from bench.training import arrays
+from bench.training.changes import Changes
 from bench.training.trainer import Trainer
 
 SGD = {"optimizer": "sgd", "optimizer_settings": {}, "learning_rate": 0.05}
@@ -224,3 +227,40 @@ def test_what_is_learned_is_who_is_read(chunks):
         hot = set(np.flatnonzero(layer.arrays()["row_of"] >= 0))
         most = set(np.argsort(-data.fields[name].counts, kind="stable")[:10])
         assert len(hot) == 10 and len(hot & most) >= 7
+
+
+class Drawing(Full):
+    """Draws a number at each change, and changes nothing."""
+
+    drawn: ClassVar[list[float]] = []
+
+    def is_due(self, progress):
+        return True
+
+    def change(self, progress, arrays, rng):
+        self.drawn.append(float(rng.random()))
+        return Change({})
+
+
+class Nothing:
+    """A loop that nothing is changed in."""
+
+    def adopt(self, changed, reset_moments):
+        assert not changed
+
+
+def draws(seed, names=("user", "item"), epochs=2):
+    """What the layers draw at the end of each epoch, one after the other."""
+    layers = {name: CompressedEmbedding(Drawing(Vocabulary(name, 5), 2)) for name in names}
+    for layer in layers.values():
+        layer(np.array([0]))
+    Drawing.drawn.clear()
+    changes = Changes(layers, {name: {} for name in names}, Nothing(), lambda: None, (epochs, 10), seed)
+    for epoch in range(1, epochs + 1):
+        changes.make(changes.due(epoch, 0))
+    return [*Drawing.drawn]
+
+
+def test_draws_of_changes_depend_on_seed_layer_and_step():
+    first = draws(3)
+    assert draws(3) == first and len({*first, *draws(4)}) == 8
