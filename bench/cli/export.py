@@ -9,7 +9,7 @@ from typing import Any
 from bench.cli import keeping, shell
 from bench.cli.registering import Registering
 from bench.cli.values import values
-from bench.config.paths import absolute
+from bench.config.paths import absolute, refuse_long
 from bench.config.schema import FINDS_DATA
 from bench.errors import RequestError
 from bench.exporting import formats
@@ -104,6 +104,7 @@ def _differs(promise: Mapping[str, float]) -> str:
 
 def _parsed(arguments: Sequence[str]) -> dict[str, str]:
     given = values(arguments, NAMES)
+    refuse_long(given.get("run", ""), "run")
     for name, example in (("run", "run=outputs/DATE/TIME"), ("output_dir", "output_dir=shop")):
         registers = (
             name == "output_dir" and "register" in given and (Path(given.get("run", "")) / MANIFEST).is_file()

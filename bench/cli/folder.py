@@ -10,6 +10,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from bench.config.paths import refuse_long
 from bench.config.quoting import override
 from bench.errors import BenchError, RequestError
 from bench.records.files import remove_empty
@@ -42,6 +43,7 @@ class OutputFolder:
             raise RequestError(f"{own[-1]}: give a folder")
         self._key, self._named_by_user = key, bool(own)
         self._wanted = Path(str(OmegaConf.select(cfg, key)))
+        refuse_long(str(self._wanted), key)
         self.path = self._wanted if own else _free(self._wanted)
 
     @property

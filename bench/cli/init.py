@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.cli import shell
 from bench.config.files import choices
+from bench.config.paths import refuse_long
 from bench.config.quoting import command
 from bench.errors import BenchError, RequestError
 
@@ -72,6 +73,7 @@ def init(arguments: Sequence[str]) -> int:
         print(USAGE)
         return 0
     given = _parsed(arguments)
+    refuse_long(given.file, "FILE")
     target = Path(given.config_dir) / "dataset" / f"{given.name}.yaml"
     if target.exists() and not given.force:
         raise RequestError(f"{target}: is there; --force writes over it, or choose another --name")

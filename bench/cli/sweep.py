@@ -85,6 +85,8 @@ class Sweep:
             RequestError: the request is wrong. The message names the first fault.
         """
         cfg, loader = self._request.cfg, self._request.loader
+        if self._beside:
+            launch.check(cfg.hydra.launcher)
         with explained(self._request.options.overrides, loader):
             self.jobs = self._request.engine.jobs(cfg)
         if self._search:

@@ -11,6 +11,7 @@ from bench import tracking
 from bench.cli import keeping, shell
 from bench.cli.addresses import target_of
 from bench.config import report
+from bench.config.paths import refuse_long
 from bench.config.schema import Tracking
 from bench.errors import BenchError, RequestError
 from bench.measure.apart import has_ended
@@ -119,7 +120,9 @@ def _read(arguments: list[str]) -> Asked:
         name, equals, value = argument.partition("=")
         if equals and name in NAMES:
             given[name] = value
-        elif Path(argument).is_dir():
+            continue
+        refuse_long(argument, "FOLDER")
+        if Path(argument).is_dir():
             places.append(Path(argument))
         elif argument.startswith("-"):
             raise RequestError(f"{argument}: no such option; --help says more")

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from omegaconf import DictConfig
 
-from bench.config import files, sharing, slips
+from bench.config import files, parts, sharing, slips
 from bench.config.composing import OPEN, Choices, Composed, Loader, root_names
 from bench.config.files import options
 from bench.config.names import SLOT, no_field, stranger
@@ -191,6 +191,7 @@ def _model(values: Tree, base: Tree, choices: Choices, by: Loader) -> Choice:
     by.once(("agree", file, cls), lambda: slips.compare(file, cls, _without(base, "name"), "model"))
     own = _without(values, "name")
     settings = by.once((cls, repr(own)), lambda: build(cls, own, lambda name: f"model.{name}"))
+    parts.check(settings, "model.{}".format)
     return Choice(choice, settings)
 
 
@@ -248,6 +249,7 @@ def _methods(composed: Composed, values: Tree, root: set[str], by: Loader) -> di
         cls = settings_class("embedding", method)
         name = _Name(slot, below(given, slot), root)
         made = by.once((cls, repr(node)), partial(build, cls, _without(node, "method"), name, sizes))
+        parts.check(made, name)
         methods[slot] = Choice(str(method), made)
     return methods
 

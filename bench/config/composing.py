@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from bench.config.files import CONF, options
 from bench.config.hydra import BaseLoader, Override, OverrideType, begin, search_path
 from bench.config.method_file import read_defaults
-from bench.config.paths import absolute
+from bench.config.paths import absolute, refuse_long
 from bench.config.readers import settings_class
 from bench.config.resolving import Memory, at, resolved, with_value
 from bench.config.secrets import Secrets, mapped
@@ -150,6 +150,7 @@ class Loader(BaseLoader):
         _register()
         begin()
         for folder in config_dirs:
+            refuse_long(folder, "--config-dir")
             if not Path(folder).is_dir():
                 raise RequestError(f"--config-dir {folder}: there is no such folder")
         self.config_dirs = tuple(str(Path(folder).resolve()) for folder in config_dirs)
@@ -380,7 +381,7 @@ def _without_hydra(cfg: DictConfig) -> DictConfig:
 
 def opened(overrides: Iterable[str]) -> list[str]:
     """The overrides with the ``++`` that Hydra needs for new names inside the dicts of ``OPEN``."""
-    start = re.compile(r"(?:{})\.".format("|".join(map(re.escape, OPEN))))
+    start = re.compile(r"(?:{})(?:\.|(?<!^share)=\s*\{{)".format("|".join(map(re.escape, OPEN))))
     return [f"++{override}" if start.match(override) else override for override in overrides]
 
 

@@ -66,7 +66,7 @@ def explain(error: Exception, overrides: Sequence[str], by: Loader) -> RequestEr
     if isinstance(error, OverrideParseException):
         return RequestError(
             f"{_line(error.override)}: cannot be read as NAME=VALUE; quote a value that holds spaces, "
-            "commas, equal signs, quotes or brackets, as 'NAME=\"...\"'"
+            "commas, equal signs, quotes, brackets or letters such as é, as 'NAME=\"...\"'"
         )
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return RequestError(_missing(error.missing_cfg_file, error.options, overrides))
@@ -188,6 +188,15 @@ def _no_name(found: re.Match[str], overrides: Sequence[str], by: Loader) -> str:
     return f"{' '.join(overrides)}: cannot be read as NAME=VALUE; --help lists all names"
 
 
+def _kind(error: OmegaConfBaseException, overrides: Sequence[str]) -> str:
+    """The message for a list in place of a group of settings, and for a group in place of a list."""
+    given = _given(error.full_key or "settings", overrides)
+    name, _, value = given.lstrip("+").partition("=")
+    if value.lstrip().startswith("["):
+        return f"{given}: a group of settings, not a list; give {name}.NAME=VALUE"
+    return f"{given}: takes a list, not a group of settings; give {name}=[VALUE]"
+
+
 _PATTERNS = {
     r"Config group override must be a string": _no_name,
     r"Could not override '([^']+)'": _override,
@@ -203,4 +212,6 @@ _PATTERNS = {
 
 def _omegaconf(error: OmegaConfBaseException, overrides: Sequence[str]) -> str:
     reason = _line(error.msg or error).split(" full_key:")[0]
+    if re.search(r"Cannot merge (Dict|List)Config with (Dict|List)Config", reason):
+        return _kind(error, overrides)
     return f"{_given(error.full_key or 'settings', overrides)}: {reason}"

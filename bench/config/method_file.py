@@ -48,6 +48,8 @@ def without_settings_file(method: str, folder: Path) -> str | None:
         method: the name that was given.
         folder: the folder ``conf/embedding``.
     """
+    if not method.isidentifier() or len(method) > 200:  # no module's name, and perhaps too long for a file's
+        return None
     if not (METHODS / f"{method}.py").is_file() or (folder / f"{method}.yaml").is_file():
         return None
     if (folder / f"{method}.yml").is_file():

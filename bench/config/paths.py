@@ -20,6 +20,9 @@ T = TypeVar("T")
 SQLITE = "sqlite:///"
 """The start of the address of a SQLite file. An absolute path adds a fourth ``/``."""
 
+LONGEST_NAME, LONGEST_PATH = 255, 4095
+"""The most bytes of a file's name, and of a path, on the usual file systems."""
+
 
 def absolute(path: str | Path, start: Path, name: str) -> Path:
     """Makes a path absolute. Links are not followed.
@@ -30,8 +33,9 @@ def absolute(path: str | Path, start: Path, name: str) -> Path:
         name: the setting's name in messages.
 
     Raises:
-        RequestError: the home folder that ``~`` stands for is not known.
+        RequestError: the home folder that ``~`` stands for is not known, or no file system takes such a name.
     """
+    refuse_long(str(path), name)
     try:
         expanded = Path(path).expanduser()
     except RuntimeError:
@@ -39,6 +43,26 @@ def absolute(path: str | Path, start: Path, name: str) -> Path:
             f"{name}={path}: the home folder is not known (is HOME set?); give a path without ~"
         ) from None
     return Path(os.path.abspath(start / expanded))  # noqa: PTH100 - resolve() would follow links
+
+
+def refuse_long(path: str, name: str) -> None:
+    """Refuses a path that no file system takes, before it is looked for.
+
+    Args:
+        path: the path as it was given.
+        name: the setting's name in messages.
+
+    Raises:
+        RequestError: the path or a name in it is too long, or holds a zero character.
+    """
+    longest = max(len(os.fsencode(part)) for part in path.split("/"))
+    if longest > LONGEST_NAME or len(os.fsencode(path)) > LONGEST_PATH:
+        raise RequestError(
+            f"{name}={path[:40]}... ({len(path)} characters): a path has at most {LONGEST_PATH} bytes, and each name "
+            f"in it at most {LONGEST_NAME}; give a shorter one"
+        )
+    if "\0" in path:
+        raise RequestError(f"{name}={path!r}: a path holds no zero character; leave it out")
 
 
 def address(uri: str, start: Path, name: str) -> str:
@@ -54,6 +78,8 @@ def address(uri: str, start: Path, name: str) -> str:
         RequestError: the home folder that ``~`` stands for is not known.
     """
     prefix, path = uri[: len(SQLITE)], uri[len(SQLITE) :]
+    if prefix == SQLITE:
+        refuse_long(path, name)
     if prefix != SQLITE or not path or path.startswith(("/", ":memory:", "?", "file:")):
         return uri
     home, slash, rest = path.partition("/") if path.startswith("~") else ("", "/", path)

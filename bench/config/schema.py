@@ -35,6 +35,9 @@ KERAS_OPTIMIZERS = (
 OPTIMIZERS = (*KERAS_OPTIMIZERS, *LAZY)
 """The names that ``training.optimizer`` takes."""
 
+MOST = 1e30
+"""The highest number that training calculates with: its products stay below the largest float32, 3.4e38."""
+
 FINDS_DATA = (
     "dataset.path",
     "dataset.train_path",
@@ -75,7 +78,7 @@ class Schedule:
     kind: Literal["cosine", "linear", "exponential", "inverse_time", "plateau"] | None
     warmup_steps: Annotated[int, Range(low=0)]
     decay_steps: Count | None
-    decay_rate: Annotated[float, Range(above=0)] | None
+    decay_rate: Annotated[float, Range(above=0, high=MOST)] | None
     end_factor: Annotated[float, Range(low=0, high=1)] | None
     factor: Share | None
     patience: Count | None
@@ -132,13 +135,13 @@ class Training:
     table_updates: Literal["deferred", "dense"]
     jit: bool
     eval_batch_size: Count
-    threads: Count | None
+    threads: Annotated[int, Range(low=1, high=1024)] | None  # TensorFlow sets up many more for minutes
     schedule: Schedule
     early_stopping: EarlyStopping
     monitor: Monitored | None
     best_weights: bool
-    clipnorm: Annotated[float, Range(above=0)] | None
-    embedding_l2: Annotated[float, Range(low=0)]
+    clipnorm: Annotated[float, Range(above=0, high=MOST)] | None
+    embedding_l2: Annotated[float, Range(low=0, high=MOST)]
     checkpoint: bool | None
     progress: bool
 

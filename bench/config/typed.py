@@ -63,7 +63,7 @@ class Range:
         return " and ".join([*words, f"below {self.below}"] if self.below is not None else words)
 
 
-Count = Annotated[int, Range(low=1)]
+Count = Annotated[int, Range(low=1, high=2**31 - 1)]  # counts are int32 in places
 Seed = Annotated[int, Range(low=0, high=2**32 - 1)]  # the range of NumPy's and Keras's seeds
 Share = Annotated[float, Range(above=0, below=1)]
 Rest = Annotated[float, Range(low=0, below=1)]
@@ -136,7 +136,7 @@ def shown(value: object) -> str:
         return str(value).lower()
     if isinstance(value, str):
         text = without_password(value)
-        return text if text and text.isprintable() else repr(text)
+        return text if text.strip() and text.isprintable() else repr(text)
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{shown(k)}: {shown(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list | tuple):
@@ -340,7 +340,7 @@ def build(
     arguments: dict[str, object] = {}
     for field in dataclasses.fields(typing.cast(Any, cls)):
         if field.name in values:
-            arguments[field.name] = _built(name(field.name), values[field.name], fields[field.name])
+            arguments[field.name] = _built(field.name, values[field.name], fields[field.name], name)
         elif field.init and field.default is field.default_factory is dataclasses.MISSING:
             raise RequestError(f"{name(field.name)}: not set; give {describe(fields[field.name])}")
     try:
@@ -349,13 +349,15 @@ def build(
         raise RequestError(str(error)) from None
 
 
-def _built(name: str, value: Value, hint: Any) -> object:
+def _built(field: str, value: Value, hint: Any, name: Callable[[str], str]) -> object:
     cls = group(hint)
     if cls is None or (value is None and hint is not cls):
-        return checked(name, value, hint)
+        return checked(name(field), value, hint)
     if not isinstance(value, Mapping):
-        raise RequestError(f"{name}={shown(value)}: a group of settings; give {name}.NAME=VALUE")
-    return build(cls, value, lambda key: f"{name}.{key}")
+        raise RequestError(
+            f"{name(field)}={shown(value)}: a group of settings; give {name(field)}.NAME=VALUE"
+        )
+    return build(cls, value, lambda key: name(f"{field}.{key}"))
 
 
 def hints(cls: Any, refine: Callable[[Any], Any] = _unchanged) -> Mapping[str, Any]:

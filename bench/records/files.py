@@ -19,6 +19,9 @@ RESERVED, RESERVED_BYTES, RESERVED_BYTES_AN_EPOCH = ".reserved", 1 << 17, 1 << 1
 The space is for the result and the record. So neither is lost if the disk fills up meanwhile.
 """
 
+MOST_RESERVED = 1 << 26
+"""The most bytes that are reserved, however many epochs are asked for."""
+
 
 def write_whole(path: Path, text: str) -> Path:
     """Writes a text file under a temporary name and then renames it. The file's mode follows the umask.
@@ -64,7 +67,7 @@ def reserved(folder: Path, epochs: int) -> Iterator[None]:
     try:
         try:
             with path.open("wb") as file:
-                file.write(bytes(RESERVED_BYTES + epochs * RESERVED_BYTES_AN_EPOCH))
+                file.write(bytes(min(RESERVED_BYTES + epochs * RESERVED_BYTES_AN_EPOCH, MOST_RESERVED)))
                 os.fsync(file.fileno())
         except OSError as error:
             raise RequestError(

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.config.paths import absolute
+from bench.config.paths import absolute, refuse_long
 from bench.errors import RequestError
 from bench.records.result import FILE, Result
 from bench.records.store import RECORD, WEIGHTS, Record, Store
@@ -62,6 +62,7 @@ def find(named: str | Path, results_dir: Path) -> Found:
     Raises:
         RequestError: there is no such run, or several.
     """
+    refuse_long(str(named), "run")
     place = Path(named).expanduser()
     if place.name == FILE and place.is_file():
         place = place.parent

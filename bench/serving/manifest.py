@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.config.parts import MOST_PARTS, PARTS
 from bench.config.typed import build, sizes
 from bench.embeddings.base import MAX_IDS, Method, Vocabulary
 from bench.embeddings.registry import unjudged
@@ -23,9 +24,6 @@ LONGEST_KEY = 64
 
 MOST_DIM, MOST_NUMBER, MOST_FIELDS, MOST_LETTERS = 1 << 16, 1 << 48, 1 << 16, 1 << 13
 """Largest width of vectors, largest number in settings, most fields, and most letters of settings."""
-
-PARTS, MOST_PARTS = ("cross_layers", "num_cores", "num_layers", "num_partitions"), 1 << 9
-"""Settings that are numbers of arrays, and the most that they may be. A file has an array for each."""
 
 KINDS = ("none", "range", "integers", "text", "long_text")
 """Kinds of ids: not known, a range of integers, integers, text up to 64 bytes, and any text."""

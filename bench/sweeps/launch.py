@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
 
 from hydra.core.utils import JobReturn
+from omegaconf import DictConfig, OmegaConf
 
 from bench import tracking
 from bench.config import Settings, check_job
+from bench.config.typed import Count, Range, build
 from bench.errors import BenchError
 from bench.measure import memory
 from bench.measure.environment import cores
@@ -17,6 +20,28 @@ from bench.sweeps.workers import Batch
 
 TARGET = "hydra_plugins.bench_workers.WorkersLauncher"
 """The name of the launcher's class in a configuration."""
+
+
+@dataclass(frozen=True)
+class LauncherSettings:
+    """The settings of ``hydra/launcher=workers``. ``conf/hydra/launcher/workers.yaml`` explains them."""
+
+    n_jobs: Literal[-1] | Count
+    threads: Annotated[int, Range(low=1, high=1024)]
+
+
+def check(launcher: DictConfig) -> None:
+    """Checks the settings of the launcher ``workers``, before a run begins.
+
+    Args:
+        launcher: the part ``hydra.launcher`` of a sweep's configuration.
+
+    Raises:
+        RequestError: a setting is wrong.
+    """
+    values: Any = OmegaConf.to_container(launcher, resolve=True)
+    own = {name: value for name, value in values.items() if name != "_target_"}
+    build(LauncherSettings, own, "hydra.launcher.{}".format)
 
 
 def prepare(settings: Settings) -> None:

@@ -243,7 +243,7 @@ def test_hostile_manifests(folder, name):
 def test_hostile_values_of_every_setting(tmp_path, method):
     """No setting of a method makes work or takes memory before it is compared with the file.
 
-    A setting that is a number of arrays belongs into ``PARTS`` of ``bench/serving/manifest.py``.
+    A setting that is a number of arrays belongs into ``PARTS`` of ``bench/config/parts.py``.
     """
     made.write(
         tmp_path / "shop", {"user": find(method)(Vocabulary("user", 50, np.arange(50)), 8)}, {"user": None}
