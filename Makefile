@@ -69,6 +69,11 @@ lock: $(VENV)/installed ## take newer versions of the dependencies into requirem
 		print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"], sep="\n")' | \
 		$(BIN)/uv pip compile - --constraint requirements.lock --universal --python-version 3.11 \
 		--generate-hashes --no-strip-extras --upgrade --no-header --output-file requirements-docs.lock
+	cp requirements.lock requirements-torch.lock
+	$(BIN)/uv pip compile pyproject.toml --extra torch --universal --python-version 3.11 \
+		--generate-hashes --no-strip-extras --no-header --output-file requirements-torch.lock
+	echo pip-audit | $(BIN)/uv pip compile - --universal --python-version 3.11 \
+		--generate-hashes --no-header --upgrade --output-file .ci/audit.lock
 
 clean: ## remove the environment and caches, keep outputs
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

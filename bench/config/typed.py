@@ -350,13 +350,11 @@ def build(
 
 
 def _built(field: str, value: Value, hint: Any, name: Callable[[str], str]) -> object:
-    cls = group(hint)
+    cls, full = group(hint), name(field)
     if cls is None or (value is None and hint is not cls):
-        return checked(name(field), value, hint)
+        return checked(full, value, hint)
     if not isinstance(value, Mapping):
-        raise RequestError(
-            f"{name(field)}={shown(value)}: a group of settings; give {name(field)}.NAME=VALUE"
-        )
+        raise RequestError(f"{full}={shown(value)}: a group of settings; give {full}.NAME=VALUE")
     return build(cls, value, lambda key: name(f"{field}.{key}"))
 
 
