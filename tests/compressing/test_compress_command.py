@@ -373,6 +373,20 @@ def test_a_signal_in_the_middle_leaves_nothing(number, code, data_dir, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["items.npy"]
 
 
+@pytest.mark.slow
+def test_a_kill_in_the_middle_leaves_no_folder_of_that_name(data_dir, tmp_path):
+    table(50_000, 32)
+    arguments = ("items.npy", "method=ptq_int8", "output_dir=shop", "sample=0")
+    running = Commands(tmp_path, data_dir).start(*arguments, module="bench.compress")
+    running.until(lambda: any(tmp_path.glob(".shop.partial-*")))
+    running.kill()
+    left = {path.name for path in tmp_path.iterdir()} - {"items.npy"}
+    assert len(left) == 1 and left.pop().startswith(".shop.partial-")
+    again = Commands(tmp_path, data_dir).start(*arguments, module="bench.compress").wait()
+    assert again.code == 0, again.err
+    assert load(tmp_path / "shop", verify=True).fields == ("item",)
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "disk"
