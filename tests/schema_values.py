@@ -39,7 +39,6 @@ VALUES: Mapping[str, Any] = {
     "nan": math.nan,
     "inf": math.inf,
     "-inf": -math.inf,
-    "1e400": math.inf,
     "-1": -1,
     "0": 0,
     "-0.5": -0.5,
@@ -51,7 +50,7 @@ VALUES: Mapping[str, Any] = {
     "[]": [],
     "[word]": ["word"],
     "[nan]": [math.nan],
-    "[-1,0]": [-1, 0],
+    "[-1,1e400]": [-1, math.inf],
     "[null]": [None],
     "[[1]]": [[1]],
     "{}": {},
@@ -116,12 +115,14 @@ def of_method(name: str) -> Iterator[Setting]:
 
 
 def everything() -> Iterator[Setting]:
-    """All settings of a run, for every choice of a data set, a model and a method."""
+    """All settings of a run, for every choice of a data set, a model and a method.
+
+    What all data sets have, and what several models have, is there once.
+    """
     yield from of_the_run()
-    for name in CHOICES:
-        yield from of_data(name)
-    for name in options("model"):
-        yield from of_model(name)
+    shared = [*(one for name in CHOICES for one in of_data(name))]
+    shared += [one for name in options("model") for one in of_model(name)]
+    yield from {(one.name, repr(one.hint)): one for one in reversed(shared)}.values()
     for name in options("embedding"):
         yield from of_method(name)
 
