@@ -1,7 +1,7 @@
 """Makes pages of the site from pages that are written for a code host. MkDocs calls the functions here by their names.
 
-The site takes the project's ``README.md`` as its first page, and has ``CONTRIBUTING.md`` and ``CHANGELOG.md`` too.
-Links lead from file to file there; here they are turned into links between pages.
+The site takes the project's ``README.md`` as its first page, and has ``CONTRIBUTING.md``, ``CHANGELOG.md`` and
+``SECURITY.md`` too. Links lead from file to file there; here they are turned into links between pages.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ PAGES = {
     "docs/README.md": "pages.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
+    "SECURITY.md": "security.md",
 }
 """The page of the site by the project's file, for those whose place differs."""
 
