@@ -24,7 +24,9 @@ def test_settings_have_their_default_values_and_meaning() -> None:
     runs, methods, reports = (
         "\n".join(part()) for part in (listed.of_runs, listed.of_methods, listed.of_reports)
     )
-    assert "| `training.epochs` | `3` | a whole number, at least 1 and at most 2147483647 | passes over" in runs
+    assert (
+        "| `training.epochs` | `3` | a whole number, at least 1 and at most 2147483647 | passes over" in runs
+    )
     assert "| `dataset.split.kind` | `random` | random, last, time, folds or seven_parts |" in runs
     assert "`~/.cache/embedding-bench`, or the variable `BENCH_DATA_DIR`" in runs
     assert "| `num_partitions` | `2` | a whole number, at least 2 | Number of tables." in methods
