@@ -20,9 +20,6 @@ from bench.errors import RequestError
 MAX_IDS = 2**31 - 1
 """The largest vocabulary: ids and row numbers are int32."""
 
-PARTS = 4
-"""Parts of a run of one epoch, for methods that change their arrays between epochs."""
-
 Arrays = Mapping[str, Any]
 """Arrays by name: NumPy arrays if ``xp`` is ``numpy``, Keras tensors if it is ``keras.ops``."""
 
@@ -272,16 +269,6 @@ class Progress:
     def share(self) -> float:
         """Share of the run's steps that are done, from 0 to 1."""
         return self.step / self.steps
-
-    @property
-    def ended(self) -> tuple[int, int]:
-        """Number of the epoch that has just ended, from 1, or 0 if none has; and the number of epochs.
-
-        A run of one epoch is taken for ``PARTS`` epochs of equal length: on clicks, one pass is all of training.
-        """
-        if self.epochs > 1:
-            return self.epoch if self.epoch_ended else 0, self.epochs
-        return self.step * PARTS // self.steps if self.passed(PARTS) else 0, PARTS
 
     def passed(self, parts: int) -> bool:
         """Returns True if the run has reached a further multiple of 1/parts of its steps since ``previous``."""

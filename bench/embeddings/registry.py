@@ -40,6 +40,7 @@ def find(name: str) -> type[Method[Any]]:
     return method
 
 
+@functools.cache
 def unjudged(name: str) -> type[Method[Any]]:
     """Finds the class of a method as its module has it. It may lack what a method needs.
 

@@ -230,11 +230,10 @@ class WholeArrays:
         if self.held:
             optimizer.build(self.held)
         self.starts = dict(zip(map(id, self.small), np.cumsum([0, *self.sizes]).tolist(), strict=False))
-        # Every number of a moment begins alike.
-        self.fresh = [
-            [None if moment is None else tf.reshape(moment.value, [-1])[0] for moment in moments]
-            for moments in _moments(optimizer, self.held)
-        ]
+        self.moments = _moments(optimizer, self.held)
+        # All numbers of a kind of moments begin alike.
+        of_each = [next(m for m in moments if m is not None) for moments in self.moments]
+        self.fresh = [tf.reshape(moment.value, [-1])[0] for moment in of_each]
 
     @property
     def nbytes(self) -> int:
@@ -352,10 +351,10 @@ class WholeArrays:
         if holder is self.vector:
             holder.value.scatter_update(tf.IndexedSlices(tf.reshape(new, [-1]), index))
         place = [id(v) for v in self.held].index(id(holder))
-        for moments, fresh in zip(_moments(self.optimizer, self.held), self.fresh, strict=True):
+        for moments, fresh in zip(self.moments, self.fresh, strict=True):
             moment = moments[place]
             if moment is not None and moment.shape == holder.shape:
-                first = tf.fill((*index.shape, *holder.shape[1:]), fresh[place])
+                first = tf.fill((*index.shape, *holder.shape[1:]), fresh)
                 moment.value.scatter_update(tf.IndexedSlices(first, index))
 
     def _places(self, variable: Any, numbers: np.ndarray) -> Any:
@@ -371,14 +370,14 @@ class WholeArrays:
     def _reset_moments(self, of: set[int]) -> None:
         """Starts the moments of some arrays anew, given the ids of their variables."""
         where = [tf.fill([n], id(v) in of) for v, n in zip(self.small, self.sizes, strict=True)]
-        for moments, fresh in zip(_moments(self.optimizer, self.held), self.fresh, strict=True):
-            for variable, moment, value in zip(self.held, moments, fresh, strict=True):
+        for moments, fresh in zip(self.moments, self.fresh, strict=True):
+            for variable, moment in zip(self.held, moments, strict=True):
                 if moment is None:
                     continue
                 if variable is self.vector:
-                    moment.assign(tf.where(tf.concat(where, axis=0), value, moment.value))
+                    moment.assign(tf.where(tf.concat(where, axis=0), fresh, moment.value))
                 elif id(variable) in of:
-                    moment.assign(tf.fill(moment.shape, value))
+                    moment.assign(tf.fill(moment.shape, fresh))
 
 
 def _moments(optimizer: Any, built: Sequence[Any]) -> list[list[Any]]:

@@ -15,6 +15,9 @@ from bench.embeddings.families.clusters import kmeans
 from bench.embeddings.families.coded import Coded, PartsSettings
 from bench.errors import RequestError
 
+QUARTERS = 4
+"""Parts of a run of one epoch that count as epochs: on clicks, one pass is all of training."""
+
 
 @dataclass
 class MECSettings(PartsSettings):
@@ -81,8 +84,12 @@ class MEC(Coded[MECSettings]):
 
     def is_due(self, progress: Progress) -> bool:
         """Returns True at the end of the epoch of the switch, and of those after it, where nothing is left to do."""
-        number, epochs = progress.ended
-        return number >= max(1, ceil(round(self.settings.switch_share * epochs, 9)))
+        if progress.epochs > 1:
+            epochs, number, has_ended = progress.epochs, progress.epoch, progress.epoch_ended
+        else:
+            epochs, number = QUARTERS, progress.step * QUARTERS // progress.steps
+            has_ended = progress.passed(QUARTERS)
+        return has_ended and number >= ceil(round(self.settings.switch_share * epochs, 9))
 
     def change(
         self, progress: Progress, arrays: Mapping[str, np.ndarray], rng: np.random.Generator
