@@ -52,6 +52,8 @@ def build(
     import keras
     from keras import ops
 
+    from bench.models.layers import Dropout
+
     width = min(layer.method.embedding_dim for layer in fields.values()) // 2
     if not width:
         raise RequestError("embedding_dim=1: model=neumf splits the vectors in two; give 2 or more")
@@ -69,7 +71,7 @@ def build(
     )
     for i, units in enumerate(settings.hidden_units):
         if settings.dropout:
-            hidden = keras.layers.Dropout(settings.dropout, name=f"dropout_{i}")(hidden)
+            hidden = Dropout(settings.dropout, name=f"dropout_{i}")(hidden)
         hidden = keras.layers.Dense(units, activation="relu", name=f"hidden_{i}")(hidden)
     score = keras.layers.Dense(1, name="score")(ops.concatenate([product, hidden], axis=-1))
     return keras.Model(ids, scaled(ops.squeeze(score, axis=-1), label_range), name="neumf")

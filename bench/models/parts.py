@@ -134,7 +134,7 @@ def network(hidden: Any, settings: Network, name: str = "hidden") -> Any:
     """
     import keras
 
-    from bench.models.layers import BatchNorm
+    from bench.models.layers import BatchNorm, Dropout
 
     for number, units in enumerate(settings.hidden_units):
         hidden = dense(units, f"{name}_{number}")(hidden)
@@ -142,7 +142,7 @@ def network(hidden: Any, settings: Network, name: str = "hidden") -> Any:
             hidden = BatchNorm(name=f"{name}_{number}_norm")(hidden)
         hidden = keras.layers.ReLU(name=f"{name}_{number}_relu")(hidden)
         if settings.dropout:
-            hidden = keras.layers.Dropout(settings.dropout, name=f"{name}_{number}_dropout")(hidden)
+            hidden = Dropout(settings.dropout, name=f"{name}_{number}_dropout")(hidden)
     return hidden
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from bench.embeddings.base import Rows
-from bench.training.noise import noise, noise_key
+from bench.models.noise import noise, noise_key
 from bench.training.rules import RowRule
 
 LARGE = 1 << 16

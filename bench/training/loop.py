@@ -25,7 +25,7 @@ from bench.models.layers import counted_rows
 from bench.training.arrays import Clock, DeferredTable, WholeArrays
 from bench.training.batches import Chunk
 from bench.training.layers import held_once
-from bench.training.noise import noise, noise_key
+from bench.models.noise import noise, noise_key
 from bench.training.optimizers import Updates, is_elementwise
 from bench.training.program import Program
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bench.training.noise import noise, noise_key
+from bench.models.noise import noise, noise_key
 
 
 def draws(rows=1000, width=64, seed=0, table=0, step=0):

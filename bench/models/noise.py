@@ -1,4 +1,4 @@
-"""Noise for stochastic rounding that costs little beside a step: a hash of row, column, table, step and seed."""
+"""Noise for stochastic rounding and dropout that costs little beside a step: a hash of row, column, step and seed."""
 
 from __future__ import annotations
 
@@ -42,6 +42,16 @@ def noise_key(seed: int, table: int, step: Any) -> Any:
     """
     fixed = np.random.SeedSequence([seed, table]).generate_state(1, np.uint32)[0]
     return _mixed(_mixed(tf.cast(step, tf.uint32) * tf.constant(WEYL, tf.uint32)) + tf.constant(fixed))
+
+
+def drawn_key(state: Any) -> Any:
+    """A number, uint32, that is another for another state of a random generator.
+
+    Args:
+        state: two integers, (2,): what ``keras.random.SeedGenerator.next`` gives.
+    """
+    seed, count = tf.unstack(tf.cast(state, tf.uint32))
+    return _mixed(_mixed(count * tf.constant(WEYL, tf.uint32)) + seed)
 
 
 def _mixed(x: Any) -> Any:
