@@ -1,18 +1,21 @@
 """Times a training step and a lookup of each method at one budget, compared with ``qr``.
 
 Run it with ``make speed METHODS=all`` or ``python -m benchmarks.methods [methods=all] [budget=0.1] [repeats=5]
-[steps=2000] [SETTING=VALUE ...]``, with settings of ``bench.run`` such as ``dataset=movielens_1m`` or
-``experiment=sweep_clicks``. The methods take turns within each repeat, so that a ratio to ``qr`` compares times of the
-same minutes. Post-training methods have no steps to time: ``full`` takes the steps of their parent.
+[steps=2000] [file=PATH] [SETTING=VALUE ...]``, with settings of ``bench.run`` such as ``dataset=movielens_1m`` or
+``experiment=sweep_clicks``. ``file=`` keeps the times as JSON, of which the tables of ``docs/methods.md`` are made. The
+methods take turns within each repeat, so that a ratio to ``qr`` compares times of the same minutes. Post-training
+methods have no steps to time: ``full`` takes the steps of their parent.
 """
 
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +27,8 @@ from bench.embeddings.base import OverBudget, Vocabulary
 from bench.embeddings.budget import choose
 from bench.errors import BenchError, RequestError
 from bench.measure import units
+from bench.measure.environment import describe
+from benchmarks.published.kept import Time, Times, machine_of
 from benchmarks.timed import epochs, trainer_of
 
 REFERENCE = "qr"
@@ -50,6 +55,13 @@ class Timed:
     lookup_us: float
     size_ms: float
     taken: list[float] = field(default_factory=list)
+
+    def against(self, reference: Timed) -> Time:
+        """Gives the medians of its times, and of their ratios to those of a reference."""
+        if not self.taken:
+            return Time(None, None, self.lookup_us)
+        ratio = np.median(np.array(self.taken) / np.array(reference.taken))
+        return Time(float(np.median(self.taken)), float(ratio), self.lookup_us)
 
 
 def time_sizes(name: str, budget: float, repeats: int = 5) -> float:
@@ -88,14 +100,18 @@ def table(timed: list[Timed]) -> list[list[str]]:
     by_name = {one.name: one for one in timed}
     rows = [["method", "smaller by", "ms a step", f"over {REFERENCE}", "lookup us", "size ms"]]
     for one in timed:
-        row = [one.name, f"{one.ratio:.1f}x"]
-        if one.taken:
-            ratios = np.array(one.taken) / np.array(by_name[REFERENCE].taken)
-            row += [f"{np.median(one.taken):.3f}", f"{np.median(ratios):.2f}"]
-        else:
-            row += ["-", "-"]
+        row, found = [one.name, f"{one.ratio:.1f}x"], one.against(by_name[REFERENCE])
+        row += ["-" if number is None else f"{number:.{digits}f}"
+                for number, digits in ((found.step_ms, 3), (found.ratio, 2))]  # fmt: skip
         rows.append([*row, f"{one.lookup_us:.1f}", f"{one.size_ms:.1f}"])
     return rows
+
+
+def keep(timed: list[Timed], command: str) -> Times:
+    """Gives the times with the machine that they were taken on."""
+    reference = next(one for one in timed if one.name == REFERENCE)
+    methods = {one.name: one.against(reference) for one in timed}
+    return Times(command, machine_of(describe(gpu=backend.gpu_name())), methods)
 
 
 def main(arguments: list[str]) -> int:
@@ -103,6 +119,7 @@ def main(arguments: list[str]) -> int:
     given = dict(argument.partition("=")[::2] for argument in arguments)
     try:
         methods, budget = given.pop("methods", "all"), given.pop("budget", "0.1")
+        file = given.pop("file", "")
         repeats, steps = int(given.pop("repeats", 5)), int(given.pop("steps", 2000))
         if min(repeats, steps) < 1:
             raise RequestError(f"repeats={repeats} steps={steps}: give 1 or more")
@@ -135,6 +152,8 @@ def main(arguments: list[str]) -> int:
                 one.taken.append(taken)
     for line in units.aligned(table(timed), left=1):
         print(line)
+    if file:
+        keep(timed, f"python -m benchmarks.methods {shlex.join(arguments)}").write(Path(file))
     if beyond:
         print(f"At their own size, since no size of theirs meets the budget: {', '.join(beyond)}")
     return 0
