@@ -127,4 +127,16 @@ STUDIES = (
             "budget=0.001",
         ),
     ),
+    Study(
+        "one_epoch",
+        "Clicks: four bits, one epoch",
+        "DLRM on a million generated clicks with a hundredth of Criteo's ids; `dqrm` has four bits a number.",
+        ("experiment=sweep_clicks", "strategy=full,dqrm", "budget=0.16"),
+    ),
+    Study(
+        "five_epochs",
+        "Clicks: four bits, five epochs",
+        "As above, but five epochs: full tables overfit after the first.",
+        ("experiment=sweep_clicks", "strategy=full,dqrm", "budget=0.16", "training.epochs=5"),
+    ),
 )

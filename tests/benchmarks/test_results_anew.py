@@ -14,7 +14,7 @@ from benchmarks.published.studies import STUDIES
 
 MEASURED = Measured.read(pages.ROOT / pages.FOLDER)
 APART = 0.002
-"""Scores of one seed on two processors differ by less: sums of floats in another order, some thousands of steps long."""
+"""Scores of one seed on two processors differ by less: floats are summed in another order, over thousands of steps."""
 
 
 @pytest.mark.slow
