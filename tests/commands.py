@@ -207,10 +207,15 @@ def result_in(folder: Path) -> dict[str, Any]:
 
 def error_line(done: Done) -> str:
     """The one line on standard error that says what was wrong; nothing else may stand there, progress aside."""
-    lines = [line for line in done.err.splitlines() if not line.startswith(("epoch ", "downloading "))]
+    lines = [line for line in done.said if not line.startswith(("epoch ", "downloading "))]
     assert len(lines) == 1 and lines[0].startswith("error: "), done.err
     assert "Traceback" not in done.out
     return lines[0]
+
+
+def unmeasured() -> dict[str, str]:
+    """The environment of a process whose imports are looked at: without what measures coverage there."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
 
 
 def client_of(cwd: Path) -> Any:

@@ -75,7 +75,8 @@ def explain(error: Exception, overrides: Sequence[str], by: Loader) -> RequestEr
         found = re.search(pattern, text)
         if found:
             return RequestError(message(found, overrides, by))
-    root = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    # Under a debugger OmegaConf's errors have a cause too, which names the setting no more.
+    root = error if isinstance(error, OmegaConfBaseException) else error.__cause__
     if isinstance(root, OmegaConfBaseException):
         return RequestError(_omegaconf(root, overrides))
     if type(error).__module__.startswith("yaml"):

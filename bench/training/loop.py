@@ -22,10 +22,10 @@ from bench.embeddings.base import Method, Rows
 from bench.embeddings.layer import CompressedEmbedding
 from bench.models.inputs import DENSE
 from bench.models.layers import counted_rows
+from bench.models.noise import noise, noise_key
 from bench.training.arrays import Clock, DeferredTable, WholeArrays
 from bench.training.batches import Chunk
 from bench.training.layers import held_once
-from bench.models.noise import noise, noise_key
 from bench.training.optimizers import Updates, is_elementwise
 from bench.training.program import Program
 

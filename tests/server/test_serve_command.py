@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from commands import ROOT
+from commands import ROOT, unmeasured
 from marks import slow_but
 from server_started import Served, serving
 
@@ -94,8 +94,9 @@ def test_help_and_refusals_import_nothing_slow():
     )
     for arguments, begins in ((["--help"], "Answers lookups"), (["run=shop", "host=0.0.0.0"], "[]")):
         done = subprocess.run(
-            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False, cwd=ROOT
-        )
+            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False, cwd=ROOT,
+            env=unmeasured(),
+        )  # fmt: skip
         assert done.stdout.startswith(begins) and done.stdout.endswith("[]\n"), done
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import exports_made as made
 import numpy as np
 import pytest
+from commands import unmeasured
 
 from bench.data.transforms import hashed, ln2_bucket
 from bench.embeddings import find
@@ -56,7 +57,9 @@ def test_nothing_but_numpy_is_imported(tmp_path):
         f"import sys; from bench.serving import load; t = load({str(tmp_path / 'shop')!r}); t.lookup('user', [7, '3']);"
         f"t.warm(); print([name for name in {heavy} if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=unmeasured()
+    )
     assert done.stdout.strip() == "[]", done.stderr
 
 

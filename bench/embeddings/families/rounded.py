@@ -1,4 +1,4 @@
-"""Tables of integers that are trained as such, by stochastic rounding.
+"""Tables that are trained in the numbers in which they serve, by stochastic rounding.
 
 Reference:
     Gupta, Agrawal, Gopalakrishnan and Narayanan, "Deep learning with limited numerical precision", 2015
@@ -7,6 +7,7 @@ Reference:
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
@@ -14,7 +15,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from bench.config.typed import Range, checked
-from bench.embeddings.base import Array, Arrays, Kind, Lookups, float32, int32
+from bench.embeddings.base import Array, Arrays, Kind, Lookups, S, float32, int32
 from bench.embeddings.families.onesize import OneSize
 
 
@@ -53,26 +54,16 @@ class Integers(OneSize[IntegersSettings]):
         return float32(rows["codes"], xp) * np.float32(self.settings.scale)
 
 
-class Rounded(OneSize[RoundedSettings]):
-    """A table of numbers scale k, with integers k of ``bits`` bits. A subclass sets ``bits``.
+class RoundedTable(OneSize[S]):
+    """A table whose rows are rounded after each update, by chance.
 
-    The optimizer updates a row in float32. Then each number w becomes scale floor(w / scale + u), with u drawn from
-    U[0, 1): the multiple above with probability w / scale - floor(w / scale), and else the one below. So the
-    expectation is w, and updates smaller than the scale are not lost. Numbers beyond the range of the integers become
-    the nearest end of that range.
-
-    In the forward pass a row is rounded to the nearest multiples of the scale. Initial values are not such multiples,
-    and momentum changes values while no batch reads the row. The gradient passes this rounding unchanged.
+    The optimizer updates a row in float32. Then each number becomes one of its two neighbours among those that the
+    method has, by chance, so that the expectation stays and small updates are not lost. In the forward pass a row is
+    rounded to the nearest numbers, because initial values are between them, and momentum changes values while no batch
+    reads the row. The gradient passes this rounding unchanged.
     """
 
     family = "precision"
-
-    bits: ClassVar[int]
-    """Bits of an integer, 8 or 16."""
-
-    def resolve(self, settings: RoundedSettings) -> RoundedSettings:
-        """Returns the settings as they are: no size is open."""
-        return replace(settings, scale=checked("scale", settings.scale, Annotated[float, Range(above=0)]))
 
     def tables(self) -> tuple[Array, ...]:
         """Describes ``table``, float32 (vocabulary, embedding_dim)."""
@@ -83,14 +74,38 @@ class Rounded(OneSize[RoundedSettings]):
         return {"table": int32(ids, xp)}
 
     def combine(self, rows: Arrays, indices: Arrays, weights: Arrays, xp: Any, training: bool) -> Any:
-        """Rounds the row to the nearest multiples of the scale. In training, the gradient is that of the row."""
+        """Rounds the row to the nearest numbers. In training, the gradient is that of the row."""
         table = rows["table"]
-        nearest = self._codes(table, xp) * np.float32(self.settings.scale)
+        nearest = self.nearest(table, xp)
         return straight_through(table, nearest, xp) if training else nearest
 
     def rounded(self) -> tuple[str, ...]:
         """Names the table."""
         return ("table",)
+
+    @abstractmethod
+    def nearest(self, values: Any, xp: Any) -> Any:
+        """Rounds to the nearest numbers."""
+
+
+class Rounded(RoundedTable[RoundedSettings]):
+    """A table of numbers scale k, with integers k of ``bits`` bits. A subclass sets ``bits``.
+
+    After an update each number w becomes scale floor(w / scale + u), with u drawn from U[0, 1): the multiple above with
+    probability w / scale - floor(w / scale), and else the one below. So the expectation is w. Numbers beyond the range
+    of the integers become the nearest end of that range.
+    """
+
+    bits: ClassVar[int]
+    """Bits of an integer, 8 or 16."""
+
+    def resolve(self, settings: RoundedSettings) -> RoundedSettings:
+        """Returns the settings as they are: no size is open."""
+        return replace(settings, scale=checked("scale", settings.scale, Annotated[float, Range(above=0)]))
+
+    def nearest(self, values: Any, xp: Any) -> Any:
+        """Rounds to the nearest multiples of the scale."""
+        return self._codes(values, xp) * np.float32(self.settings.scale)
 
     def after_update(self, table: str, rows: Any, noise: Any, xp: Any) -> Any:
         """Rounds the rows stochastically to multiples of the scale."""

@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.embeddings.base import Array, Arrays, Lookups, int32
-from bench.embeddings.families.onesize import OneSize
-from bench.embeddings.families.rounded import straight_through
+from bench.embeddings.families.rounded import RoundedTable
 from bench.embeddings.served.eight_bits import EightBits, FloatKind, coded, nearest, stochastic
 
 SCALE = 2.0**-5
@@ -26,7 +24,7 @@ class TrainedFloat8Settings:
     """The numbers. ``fp8``: the largest is 7.5. ``nfp8``: the largest exponent is used too, up to 14."""
 
 
-class TrainedFloat8(OneSize[TrainedFloat8Settings]):
+class TrainedFloat8(RoundedTable[TrainedFloat8Settings]):
     """vector(id)[j] = 2^-5 times a float8 number, with a table that is rounded after each update.
 
     The optimizer updates a row in float32. Then each number becomes one of its two neighbours among the float8 numbers
@@ -49,25 +47,10 @@ class TrainedFloat8(OneSize[TrainedFloat8Settings]):
     """
 
     Settings = TrainedFloat8Settings
-    family = "precision"
 
-    def tables(self) -> tuple[Array, ...]:
-        """Describes ``table``, float32 (vocabulary, embedding_dim)."""
-        return (Array("table", (self.vocabulary.size, self.embedding_dim)),)
-
-    def lookups(self, ids: Any, maps: Arrays, xp: Any) -> Lookups:
-        """Reads the row whose number is the id."""
-        return {"table": int32(ids, xp)}
-
-    def combine(self, rows: Arrays, indices: Arrays, weights: Arrays, xp: Any, training: bool) -> Any:
-        """Rounds the row to the nearest numbers. In training, the gradient is that of the row."""
-        table = rows["table"]
-        rounded = nearest(table * np.float32(1 / SCALE), self.settings.kind, xp) * np.float32(SCALE)
-        return straight_through(table, rounded, xp) if training else rounded
-
-    def rounded(self) -> tuple[str, ...]:
-        """Names the table."""
-        return ("table",)
+    def nearest(self, values: Any, xp: Any) -> Any:
+        """Rounds to the nearest numbers."""
+        return nearest(values * np.float32(1 / SCALE), self.settings.kind, xp) * np.float32(SCALE)
 
     def after_update(self, table: str, rows: Any, noise: Any, xp: Any) -> Any:
         """Rounds the rows stochastically."""
