@@ -1,4 +1,4 @@
-"""RESULTS.md, and the tables of docs/methods.md between their markers, from the numbers in ``docs/measured``."""
+"""RESULTS.md, and the tables of other pages between their markers, from the numbers in ``docs/measured``."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bench.embeddings import find
+from bench.embeddings.base import Vocabulary
 from bench.measure.units import short_size
-from benchmarks.published.kept import Kept, Times
+from benchmarks.published.kept import Kept, Row, Times
 from benchmarks.published.studies import STUDIES, Study
 from benchmarks.published.tables import Column, of_study, of_times, side_by_side
 
 ROOT = Path(__file__).resolve().parents[2]
-RESULTS, METHODS = "RESULTS.md", "docs/methods.md"
+RESULTS, METHODS, README = "RESULTS.md", "docs/methods.md", "README.md"
 FOLDER, TIMES = Path("docs") / "measured", "times-"
 """Where numbers are kept, and what the names of the files of times begin with."""
 
@@ -22,8 +24,7 @@ START, END = "<!-- measured {}: make results -->\n", "<!-- end -->"
 HEAD = """\
 # Results
 
-Written by `make results` from [docs/measured](docs/measured), which holds the score of each seed; no number here is
-typed. Scores are means over seeds on one split, with half of their 95 % interval (Student's t): initial weights and
+Written by `make results` from the files in `docs/measured`, which hold the score of each seed; no number here is typed. Scores are means over seeds on one split, with half of their 95 % interval (Student's t): initial weights and
 the order of batches vary, the rows held out do not. ★ marks the front of a study: nothing else in it needs fewer bytes
 and is as good. A dash is a budget that the method has no size for. Nothing was tuned on the rows that are reported:
 settings are the defaults, and all that the scores decide is which strategies get five seeds.
@@ -130,22 +131,55 @@ def shared_table(found: Measured) -> list[str]:
     return side_by_side(columns, None, lookups=False)
 
 
+def families_table(found: Measured) -> list[str]:
+    """Gives the table of the README: a row a family, with the errors of its methods at a tenth, the smallest first."""
+    ratings, sizes = found.studies["ratings"], found.studies["sizes"]
+    tenth = [row for row in ratings.rows if row.budget == BUDGET and row.score.mean is not None]
+    known = {row.strategy for row in tenth}
+    alone = [row for row in sizes.rows if row.strategy not in known and row.score.mean is not None]
+    cells: dict[str, list[str]] = {}
+    for row in sorted(tenth, key=_mean):
+        cells.setdefault(_family(row.strategy), []).append(f"`{row.strategy}` {_mean(row):.3f}")
+    for row in sorted(alone, key=_mean):
+        smaller = sizes.full_embedding_bytes / (row.embedding_bytes or 1)
+        size = f" at {smaller:.1f}x" if row.strategy != "full" else ""
+        cells.setdefault(_family(row.strategy), []).append(f"`{row.strategy}` {_mean(row):.3f}{size}")
+    lines = [f"| {family} | {', '.join(own)} |" for family, own in cells.items()]
+    return ["| | strategies, from the smallest error |", "| --- | --- |", *lines]
+
+
+def _mean(row: Row) -> float:
+    assert row.score.mean is not None
+    return row.score.mean
+
+
+def _family(strategy: str) -> str:
+    """Gives the name of a method's family; methods that compress a trained table are one of their own."""
+    cls = find(strategy)
+    return "after training" if cls(Vocabulary("id", 64), 16).parent() is not None else cls.family
+
+
+BUDGET = 0.1
+"""The budget of the README's table."""
+
 TABLES = {
-    "ratings": (ratings_table, ("ratings", "sizes")),
-    "clicks": (clicks_table, ("clicks", "extreme", "partitions", "frappe")),
-    "shared": (shared_table, ("shared", "shared_extreme", "shared_partitions")),
+    "ratings": (METHODS, ratings_table, ("ratings", "sizes")),
+    "clicks": (METHODS, clicks_table, ("clicks", "extreme", "partitions", "frappe")),
+    "shared": (METHODS, shared_table, ("shared", "shared_extreme", "shared_partitions")),
+    "families": (README, families_table, ("ratings", "sizes")),
 }
-"""The tables of docs/methods.md, and the studies that each needs."""
+"""The tables within other pages: the page, and the studies that each needs."""
 
 
 def written(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
     """Gives the files that are made from the kept numbers, and their texts. A table without its studies stays."""
     found = Measured.read(root / FOLDER)
     yield root / RESULTS, results_page(found)
-    text = (root / METHODS).read_text(encoding="utf-8")
-    for name, (table, needed) in TABLES.items():
+    texts = {page: (root / page).read_text(encoding="utf-8") for page in (METHODS, README)}
+    for name, (page, table, needed) in TABLES.items():
         if all(one in found.studies for one in needed):
             start = START.format(name)
-            head, rest = text.split(start)
-            text = head + start + "\n".join(table(found)) + "\n" + END + rest.split(END, 1)[1]
-    yield root / METHODS, text
+            head, rest = texts[page].split(start)
+            texts[page] = head + start + "\n".join(table(found)) + "\n" + END + rest.split(END, 1)[1]
+    for page, text in texts.items():
+        yield root / page, text
