@@ -15,8 +15,12 @@ HOOKS = ("penalty", "rounded", "after_update", "is_due", "change")
 
 
 def slow_but(fast: Collection[Any], values: Iterable[Any]) -> list[Any]:
-    """The values of a parameter; those that are not ``fast`` are run with the slow tests."""
-    return [value if value in fast else pytest.param(value, marks=pytest.mark.slow) for value in values]
+    """The values of a parameter, or of several as tuples; those that are not ``fast`` are run with the slow tests."""
+    return [
+        value if value in fast
+        else pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=pytest.mark.slow)
+        for value in values
+    ]  # fmt: skip
 
 
 def unlike_in_training() -> list[str]:

@@ -24,10 +24,11 @@ START, END = "<!-- measured {}: make results -->\n", "<!-- end -->"
 HEAD = """\
 # Results
 
-Written by `make results` from the files in `docs/measured`, which hold the score of each seed; no number here is typed. Scores are means over seeds on one split, with half of their 95 % interval (Student's t): initial weights and
-the order of batches vary, the rows held out do not. ★ marks the front of a study: nothing else in it needs fewer bytes
-and is as good. A dash is a budget that the method has no size for. Nothing was tuned on the rows that are reported:
-settings are the defaults, and all that the scores decide is which strategies get five seeds.
+Written by `make results` from the files in `docs/measured`, which hold the score of each seed; no number here is typed.
+Scores are means over seeds on one split, with half of their 95 % interval (Student's t): initial weights and the order
+of batches vary, the rows held out do not. ★ marks the front of a study: nothing else in it needs fewer bytes and is as
+good. A dash is a budget that the method has no size for. Nothing was tuned on the rows that are reported: settings are
+the defaults, and all that the scores decide is which strategies get five seeds.
 """
 
 

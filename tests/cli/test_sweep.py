@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from commands import Commands
 from omegaconf import OmegaConf
 
 from bench.cli import run, sweep
@@ -277,3 +278,15 @@ def test_nothing_slow_is_imported_for_runs_that_have_finished(tmp_path: Path) ->
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[] []"
+
+
+def test_two_workers_train_what_was_asked(commands: Commands) -> None:
+    quick = ("training.epochs=1", "training.jit=false", "hydra/launcher=workers", "hydra.launcher.n_jobs=2")
+    done = commands.small("-m", "strategy=qr", "seed=0,1", *quick)
+    assert done.code == 0, done.err
+    assert [(result["status"], result["seed"]) for result in done.results] == [
+        ("finished", 0),
+        ("finished", 1),
+    ]
+    assert done.results[0]["val_mae"] != done.results[1]["val_mae"]
+    assert done.said == []

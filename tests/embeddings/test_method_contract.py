@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from marks import slow_but
+from marks import slow_but, unlike_in_training
 
 from bench.embeddings import find, names
 from bench.embeddings.base import MAX_IDS, Kind, OverBudget, Progress, Vocabulary
@@ -26,6 +26,7 @@ from bench.embeddings.trial import check_change
 from bench.errors import RequestError
 
 every_method = pytest.mark.parametrize("name", names())
+one_of_each_kind = pytest.mark.parametrize("name", slow_but(unlike_in_training(), names()))
 quick = settings(max_examples=20, deadline=None, derandomize=True, database=None)
 SIZE, DIM = 37, 8
 POLICIES = ("float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
@@ -288,7 +289,7 @@ class Wrapped(keras.Model):
         return cls(embedding, **config)
 
 
-@every_method
+@one_of_each_kind
 @pytest.mark.parametrize("served", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize("subclassed", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_save_and_load(name, subclassed, served, tmp_path):
@@ -309,7 +310,7 @@ def test_save_and_load(name, subclassed, served, tmp_path):
         assert loaded.count_params() == model.count_params()
 
 
-@every_method
+@one_of_each_kind
 @pytest.mark.parametrize("policy", slow_but(("mixed_float16",), POLICIES))
 def test_vectors_under_every_dtype_policy(name, policy):
     """They are those of float32, cast at the end: alone, in a model, and of the form that serves."""
@@ -359,7 +360,7 @@ def test_fit_and_predict_under_every_dtype_policy(name, policy, eagerly):
         same(model.predict_on_batch(ids) if eagerly else model.predict(ids, verbose=0), model(ids))
 
 
-@every_method
+@one_of_each_kind
 @pytest.mark.parametrize("counts", [1, pytest.param(0, marks=pytest.mark.slow)])
 def test_clones_equal_the_layer_or_are_refused(name, counts):
     """Without weights they have equal initial values, or say which arrays they lack; with weights they are equal."""

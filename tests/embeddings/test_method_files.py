@@ -231,7 +231,6 @@ def judged(project: Path) -> dict[str, tuple[int, str]]:
     return all_said(project)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("slip", SLIPS)
 def test_a_slip_is_one_line_with_the_file(slip: str, judged: dict[str, tuple[int, str]]) -> None:
     text = judged[slip][1]

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from marks import slow_but
 from sources import BENCH, imports, modules
 
 from bench.records.fingerprint import DECIDES, DECIDES_NOTHING, code_digest, decides, module_name
@@ -180,7 +181,7 @@ def mutants(tree: ast.Module) -> Iterator[tuple[int, ast.AST, str, object]]:
             yield node.lineno, node, "ops", [OPERATORS[type(node.ops[0])](), *node.ops[1:]]
 
 
-@pytest.mark.parametrize("module", DECIDING)
+@pytest.mark.parametrize("module", slow_but(DECIDING[::3], DECIDING))
 def test_every_operator_and_number_counts(module: str) -> None:
     source = modules()[module].read_bytes()
     tree = ast.parse(source)

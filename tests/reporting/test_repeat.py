@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from marks import slow_but
 
 from bench.config import compose, loader
 from bench.records.fingerprint import deciding
@@ -63,7 +64,7 @@ ASKED = [
 ]
 
 
-@pytest.mark.parametrize("asked", ASKED, ids=" ".join)
+@pytest.mark.parametrize("asked", slow_but(ASKED[::2], ASKED), ids=" ".join)
 def test_composes_to_the_same_settings(asked: list[str]) -> None:
     settings = compose(asked).values
     found = command(settings, [settings["seed"]])

@@ -124,6 +124,9 @@ def serving(folder: Path, *arguments: str, **environment: str) -> Iterator[Serve
         )
         yield Served(process, line.split()[-1])
     finally:
+        with contextlib.suppress(subprocess.TimeoutExpired):  # it is killed then
+            process.terminate()
+            process.wait(10)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()

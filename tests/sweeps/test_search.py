@@ -14,6 +14,7 @@ import pytest
 from commands import Commands, Done, client_of, error_line, logged_runs, result_in
 from commands import run_here as main
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from marks import slow_but
 from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
@@ -124,7 +125,9 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("given", "says"), REFUSED, ids=[" ".join(g) for g, _ in REFUSED])
+@pytest.mark.parametrize(
+    ("given", "says"), slow_but(REFUSED[::2], REFUSED), ids=[" ".join(g) for g, _ in REFUSED]
+)
 def test_refused_before_the_first_run(
     given: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

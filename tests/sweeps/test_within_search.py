@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import Commands, error_line
+from marks import slow_but
 from scipy.stats import t as student
 
 from bench.cli import run
@@ -82,7 +83,9 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("given", "says"), REFUSED, ids=[" ".join(g) for g, _ in REFUSED])
+@pytest.mark.parametrize(
+    ("given", "says"), slow_but(REFUSED[::2], REFUSED), ids=[" ".join(g) for g, _ in REFUSED]
+)
 def test_refused_before_the_first_run(
     given: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -125,7 +125,7 @@ def test_scores_of_repeated_ids_and_of_no_gradient():
         np.testing.assert_allclose(layer.arrays("scores")["scores"][:6, 0], [1, 2, 0, 0, 0, 0])
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("momentum", [pytest.param(0.0, marks=pytest.mark.slow), 0.9])
 def test_rows_that_change_begin_with_new_moments(updates, chunks, momentum):
     settings = {**SGD, "optimizer_settings": {"momentum": momentum}} if momentum else SGD
     data = interactions(320)

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from marks import slow_but
 from test_optimizers import BATCH, DATA, EPOCHS, RATE, Table, model_of, order, ours, trainer, values
 from test_trainer import TRAINING, Silent
 
@@ -84,7 +85,7 @@ def batches():
     return [part[start : start + BATCH] for part in rows for start in range(0, len(part), BATCH)]
 
 
-@pytest.mark.parametrize(("name", "settings"), CASES, ids=str)
+@pytest.mark.parametrize(("name", "settings"), slow_but(CASES[::3], CASES), ids=str)
 def test_a_model_ends_where_the_original_puts_it(name, settings):
     model = ours()
     first = values(model)

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from marks import slow_but
 
 from bench.config.schema import Schedule
 from bench.training import optimizers
@@ -96,7 +97,7 @@ def start():
     return np.random.default_rng(1).uniform(-0.05, 0.05, (ROWS, WIDTH)).astype(np.float32)
 
 
-@pytest.mark.parametrize(("name", "settings"), CASES, ids=str)
+@pytest.mark.parametrize(("name", "settings"), slow_but(CASES[::3], CASES), ids=str)
 def test_rows_end_where_the_dense_optimizer_puts_them(name, settings):
     rate = 0.002 if settings.get("momentum") == 0.9 and name == "rmsprop" else RATE
     rates = optimizers.learning_rates(rate, schedule(), STEPS)
