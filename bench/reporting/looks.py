@@ -84,6 +84,7 @@ FAMILIES: Mapping[str, Family] = {
     "shared rows": Family("#0072B2", (
         _CIRCLE, _polygon(*_SQUARE), *(_turned(_TRIANGLE, quarters) for quarters in range(4)),
         _polygon((0, -1.1), (0.8, 0), (0, 1.1), (-0.8, 0)),
+        *(_turned(_slanted(_TRIANGLE), quarters) for quarters in (0, 2)),
     )),
     "by popularity": Family("#E69F00", tuple(
         _turned(shape, quarters) for shape in (_TRAPEZOID, _slanted(_TRAPEZOID)) for quarters in (0, 2, 1, 3)

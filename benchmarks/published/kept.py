@@ -13,6 +13,7 @@ import numpy as np
 from bench.records.files import write_whole
 from bench.records.result import FILE, Result, Status
 from bench.tradeoff.headline import Headline, task_of
+from bench.tradeoff.naming import ignores_budget
 from bench.tradeoff.statistics import Statistic, pareto, statistic
 
 MACHINE = ("processor", "cores", "gpu", "python", "numpy", "keras", "tensorflow", "git_commit")
@@ -28,12 +29,14 @@ class Row:
 
     Attributes:
         strategy: its name.
+        method: the embedding method of its fields; empty for a row without runs.
         budget: share of the full tables' bytes; None without a budget.
         embedding_bytes: mean over seeds; None for a row without runs.
         scores: the headline metric by seed; None for a run that failed. Without any, no size meets the budget.
     """
 
     strategy: str
+    method: str
     budget: float | None
     embedding_bytes: int | None
     scores: Mapping[Seed, float | None]
@@ -183,7 +186,7 @@ def keep(found: Sequence[Result], commands: Sequence[str]) -> Kept:
     name = Headline.of(task).name
     groups: dict[tuple[str, float | None], dict[Seed, Result]] = {}
     for one in found:
-        budget = (one.settings or {}).get("budget")
+        budget = None if ignores_budget(one) else (one.settings or {}).get("budget")
         group = groups.setdefault((one.strategy or "", budget), {})
         if one.status is not Status.REFUSED:
             group[str(one.seed)] = one
@@ -191,7 +194,9 @@ def keep(found: Sequence[Result], commands: Sequence[str]) -> Kept:
     for (strategy, budget), runs in sorted(groups.items(), key=lambda item: (item[0][0], -(item[0][1] or 0))):
         sizes = [one.embedding_bytes for one in runs.values() if one.embedding_bytes is not None]
         scores = {seed: getattr(runs[seed], name) for seed in sorted(runs, key=int)}
-        rows.append(Row(strategy, budget, round(float(np.mean(sizes))) if sizes else None, scores))
+        methods = {str(field["method"]) for one in runs.values() for field in (one.embeddings or {}).values()}
+        size = round(float(np.mean(sizes))) if sizes else None
+        rows.append(Row(strategy, ", ".join(sorted(methods)), budget, size, scores))
     machines = [machine_of(one.environment or {}) for one in ended]
     return Kept(
         task,

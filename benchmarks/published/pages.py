@@ -138,13 +138,13 @@ def families_table(found: Measured) -> list[str]:
     tenth = [row for row in ratings.rows if row.budget == BUDGET and row.score.mean is not None]
     known = {row.strategy for row in tenth}
     alone = [row for row in sizes.rows if row.strategy not in known and row.score.mean is not None]
-    cells: dict[str, list[str]] = {}
+    cells: dict[str, list[str]] = {UNCOMPRESSED: []}
     for row in sorted(tenth, key=_mean):
-        cells.setdefault(_family(row.strategy), []).append(f"`{row.strategy}` {_mean(row):.3f}")
+        cells.setdefault(_family(row.method), []).append(f"`{row.strategy}` {_mean(row):.3f}")
     for row in sorted(alone, key=_mean):
         smaller = sizes.full_embedding_bytes / (row.embedding_bytes or 1)
         size = f" at {smaller:.1f}x" if row.strategy != "full" else ""
-        cells.setdefault(_family(row.strategy), []).append(f"`{row.strategy}` {_mean(row):.3f}{size}")
+        cells.setdefault(_family(row.method), []).append(f"`{row.strategy}` {_mean(row):.3f}{size}")
     lines = [f"| {family} | {', '.join(own)} |" for family, own in cells.items()]
     return ["| | strategies, from the smallest error |", "| --- | --- |", *lines]
 
@@ -154,14 +154,16 @@ def _mean(row: Row) -> float:
     return row.score.mean
 
 
-def _family(strategy: str) -> str:
+def _family(method: str) -> str:
     """Gives the name of a method's family; methods that compress a trained table are one of their own."""
-    cls = find(strategy)
+    if method == "full":
+        return UNCOMPRESSED
+    cls = find(method)
     return "after training" if cls(Vocabulary("id", 64), 16).parent() is not None else cls.family
 
 
-BUDGET = 0.1
-"""The budget of the README's table."""
+BUDGET, UNCOMPRESSED = 0.1, "uncompressed"
+"""The budget of the README's table, and its first row."""
 
 TABLES = {
     "ratings": (METHODS, ratings_table, ("ratings", "sizes")),

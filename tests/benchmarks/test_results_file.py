@@ -25,7 +25,7 @@ THREE = (0.0, 0.001, -0.001)
 
 def row(strategy: str, budget: float | None, mean: float, size: int = 100, seeds: int = 3) -> Row:
     scores = {str(seed): mean + THREE[seed % 3] for seed in range(seeds)}
-    return Row(strategy, budget, size, scores)
+    return Row(strategy, strategy, budget, size, scores)
 
 
 def kept(*rows: Row, task: str = "rating") -> Kept:
@@ -37,8 +37,8 @@ ROWS = (
     row("qr", 0.2, 0.72, 200),
     row("full", None, 0.67, 1000),
     row("md", 0.2, 0.69, 190, seeds=1),
-    Row("md", 0.1, None, {}),
-    Row("pep", 0.1, 100, {"0": 0.8, "1": None}),
+    Row("md", "", 0.1, None, {}),
+    Row("pep", "pep", 0.1, 100, {"0": 0.8, "1": None}),
 )
 TIMES = Times("python -m benchmarks.methods", MACHINE, {
     "qr": Time(0.1234, 1.0, 5.2), "full": Time(0.2, 1.62, 14.0), "pq": Time(None, None, 30.0),
@@ -59,7 +59,7 @@ def test_a_table_has_a_row_a_strategy_and_a_column_a_budget() -> None:
 def test_studies_stand_side_by_side_with_the_best_in_bold_and_times() -> None:
     ratings, sizes = (
         kept(*ROWS, row("pq", 0.1, 0.74)),
-        kept(row("int8", None, 0.68, 250), Row("x", 0.1, None, {})),
+        kept(row("int8", None, 0.68, 250), Row("x", "", 0.1, None, {})),
     )
     columns = [Column.best_bold("0.1", ratings, 0.1, full=True), Column("own", sizes, None, {})]
     assert side_by_side(columns, TIMES, lookups=True) == [
@@ -92,20 +92,22 @@ def result(seed: int, status: Status = Status.FINISHED, **more: object) -> Resul
     measured = {
         "strategy": "qr", "seed": seed, "task": "rating", "val_mae": 0.5 + seed / 10, "settings": {"budget": 0.1},
         "embedding_bytes": 100 + seed, "full_embedding_bytes": 1000, "val_constant": 0.9, "data_digest": "d" * 64,
+        "embeddings": {"user": {"method": "qr"}},
         "environment": {**MACHINE, "threads": seed},
     }  # fmt: skip
     return Result.of(status, **{**measured, **more})
 
 
 def test_results_are_kept_by_seed_and_what_has_no_size_is_told_from_what_failed(tmp_path: Path) -> None:
-    none = {"val_mae": None, "embedding_bytes": None, "environment": None}
+    none = {"val_mae": None, "embedding_bytes": None, "environment": None, "embeddings": None}
     found = [
         result(10), result(2), result(2, Status.SKIPPED), result(0, Status.REFUSED, strategy="int8", **none),
         result(0, Status.FAILED, strategy="pep", **none),
     ]  # fmt: skip
     own = results.keep(found, ["python"])
     assert own.rows == [
-        Row("int8", 0.1, None, {}), Row("pep", 0.1, None, {"0": None}), Row("qr", 0.1, 106, {"2": 0.7, "10": 1.5}),
+        Row("int8", "", 0.1, None, {}), Row("pep", "", 0.1, None, {"0": None}),
+        Row("qr", "qr", 0.1, 106, {"2": 0.7, "10": 1.5}),
     ]  # fmt: skip
     assert list(own.find("qr", 0.1).scores) == ["2", "10"]  # type: ignore[union-attr]
     assert [one["git_commit"] for one in own.machines] == ["a" * 40]
@@ -139,8 +141,9 @@ def test_the_families_stand_by_their_smallest_error() -> None:
                    row("qr", 0.2, 0.7))  # fmt: skip
     sizes = kept(row("full", None, 0.67, 1000), row("int8", None, 0.68, 250), row("pq", None, 0.6, 10))
     assert pages.families_table(Measured({"ratings": ratings, "sizes": sizes}, {}))[2:] == [
-        "| after training | `pq` 0.680 |", "| codes | `dpq` 0.690 |", "| shared rows | `qr` 0.730, `hash` 0.870 |",
-        "| full | `full` 0.670 |", "| precision | `int8` 0.680 at 4.0x |",
+        "| uncompressed | `full` 0.670 |", "| after training | `pq` 0.680 |", "| codes | `dpq` 0.690 |",
+        "| shared rows | `qr` 0.730, `hash` 0.870 |",
+        "| precision | `int8` 0.680 at 4.0x |",
     ]  # fmt: skip
 
 

@@ -257,8 +257,8 @@ def test_methods_look_alike_in_all_sets() -> None:
     assert all(other[name] == one[name] for name in other)
 
 
-def test_every_method_has_a_family_and_a_shape_of_its_own() -> None:
-    found = looks({name: [name] for name in names()})
+def test_every_strategy_has_a_family_and_a_shape_of_its_own() -> None:
+    found = looks({**{name: [name] for name in names()}, "unified": ["ce"]})
     assert {look.family for look in found.values()} <= set(FAMILIES) - {OTHER, SEVERAL}
     assert len({look.shape for look in found.values()}) == len(found)
     colours = {look.family: look.colour for look in found.values()}
