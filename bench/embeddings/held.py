@@ -88,8 +88,15 @@ def widened(arrays: Iterable[Array]) -> dict[str, str]:
 
 def values(variables: Mapping[str, Any], widened: Mapping[str, str]) -> dict[str, np.ndarray]:
     """NumPy arrays of variables, in the types that the method describes."""
-    found = {name: ops.convert_to_numpy(variable) for name, variable in variables.items()}
+    found = {name: _numpy(variable) for name, variable in variables.items()}
     return found | {name: found[name].astype(dtype) for name, dtype in widened.items() if name in found}
+
+
+def _numpy(variable: Any) -> np.ndarray:
+    """A copy of a variable. Keras's own conversion copies it twice with TensorFlow."""
+    by_tensorflow = keras.backend.backend() == "tensorflow"
+    found: np.ndarray = variable.value.numpy() if by_tensorflow else ops.convert_to_numpy(variable)
+    return found
 
 
 def tensors(variables: Mapping[str, Any], widened: Mapping[str, str]) -> dict[str, Any]:

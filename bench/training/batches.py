@@ -140,7 +140,7 @@ class Batches:
         self.chunk_steps = max(1, min(CHUNK_EXAMPLES // batch_size, self.steps))
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
         self._begun: dict[int, Future[tuple[Order, Chunk]]] = {}
-        self._is_stale = False
+        self._stale: set[str] = set()
 
     def begin(self, number: int) -> None:
         """Starts to shuffle an epoch's rows and to prepare its first chunk, and returns at once."""
@@ -152,17 +152,18 @@ class Batches:
             self.begin(number)
         found, ready = self._begun.pop(number).result()
         for start in range(self.chunk_steps, self.steps, self.chunk_steps):
-            self._is_stale = False
+            self._stale.clear()
             following = self._pool.submit(self._slice, found, start)
             yield ready
             ready = following.result()
-            if self._is_stale:
-                ready = self._slice(found, start)
+            for reader in self.readers:
+                if reader.key in self._stale:
+                    self._read(reader, ready.arrays)
         yield ready
 
-    def renew(self) -> None:
-        """Has the chunk that was prepared ahead prepared again: maps of its readers have changed."""
-        self._is_stale = True
+    def renew(self, key: str) -> None:
+        """Has a reader's lookups in the chunk that was prepared ahead made again: its maps have changed."""
+        self._stale.add(key)
 
     def example(self) -> Chunk:
         """A chunk of no steps with the shapes and types of all others, to compile with."""
@@ -195,12 +196,15 @@ class Batches:
         if self.part.dense is not None:
             arrays["dense"] = self.part.dense[picks]
         for reader in self.readers:
-            own = reader.method.vocabulary.ids_of(ids, np)
-            found = reader.method.lookups(own, reader.maps, np)
-            arrays["indices"][reader.key] = {
-                name: np.asarray(value, np.int32) for name, value in found.items()
-            }
-            arrays["first"][reader.key] = {
-                table: first_occurrence(found[table].reshape(steps, -1)) for table in sorted(reader.by_rows)
-            }
+            self._read(reader, arrays)
         return Chunk(full + bool(rest), len(picked), arrays)
+
+    def _read(self, reader: Reader, arrays: Arrays) -> None:
+        """Adds the lookups of a reader to the arrays of a chunk, which have the ids."""
+        own = reader.method.vocabulary.ids_of(arrays["ids"], np)
+        found = reader.method.lookups(own, reader.maps, np)
+        arrays["indices"][reader.key] = {name: np.asarray(value, np.int32) for name, value in found.items()}
+        arrays["first"][reader.key] = {
+            table: first_occurrence(found[table].reshape(self.chunk_steps, -1))
+            for table in sorted(reader.by_rows)
+        }

@@ -51,7 +51,7 @@ class Changes:
         layers: the layers that are trained, by key.
         maps: for each of them, the integer arrays that lookups on the host read. Changed here.
         loop: holds the trained arrays.
-        renew: is called where lookups that were made ahead are no longer valid.
+        renew: is called with the key of a layer whose lookups that were made ahead are no longer valid.
         steps: number of epochs, and steps of an epoch.
         seed: of what methods draw.
     """
@@ -61,7 +61,7 @@ class Changes:
         layers: Mapping[str, CompressedEmbedding],
         maps: Mapping[str, dict[str, np.ndarray]],
         loop: Loop,
-        renew: Callable[[], None],
+        renew: Callable[[str], None],
         steps: tuple[int, int],
         seed: int,
     ) -> None:
@@ -123,6 +123,6 @@ class Changes:
                 maps[name] = array
         if maps:
             self.maps[key].update(maps)
-            self.renew()
+            self.renew(key)
         for name in sorted(trained & change.rows.keys()):
             self.loop.set_rows(layer.array_variables[name], change.rows[name])
