@@ -83,6 +83,7 @@ def test_all_records_are_sent_once_each_to_its_experiment(store, capsys):
     assert len(statuses()) == 2
 
 
+@pytest.mark.slow
 def test_a_removed_database_is_filled_again(store, folder, capsys, database):
     assert main([]) == 0
     (folder / "outputs" / "mlflow.db").unlink()
