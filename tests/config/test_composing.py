@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import pytest
 from hydra.types import RunMode
+from marks import slow_but
 
 from bench.config import CONF, Loader, Settings, check_job, compose, options
 from bench.config.composing import method_defaults, root_names
@@ -53,7 +54,7 @@ def test_environment(loader: Loader, monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert (s.data_dir, s.tracking.uri) == (tmp_path, "http://127.0.0.1:5000")
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", slow_but(METHODS[::3], METHODS))
 def test_every_method_has_a_strategy_of_its_name(loader: Loader, method: str) -> None:
     s = settings(loader, f"strategy={method}")
     assert s.strategy == method

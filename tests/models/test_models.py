@@ -62,7 +62,7 @@ def test_importing_names_and_finding():
         read({"name": "neumf", "dropout": 1})
 
 
-@every_model
+@pytest.mark.parametrize("name", slow_but(["dot", "dlrm"], names()))
 def test_every_model_takes_ids_by_field_and_gives_one_number_a_row(name, tmp_path):
     model, _ = made({"name": name})
     predicted = model(IDS)
