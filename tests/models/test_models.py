@@ -14,7 +14,6 @@ from bench.errors import RequestError
 from bench.models import build, find, names, read, vector_dim
 from bench.models.inputs import inputs
 
-every_model = pytest.mark.parametrize("name", names())
 USERS, ITEMS, DIM = 11, 7, 6
 IDS = {"user": np.array([0, 10, 3, 3], np.int32), "item": np.array([6, 0, 2, 5], np.int32)}
 
