@@ -55,7 +55,7 @@ def test_a_dead_process_is_an_error_once_and_quoted(process):
     with pytest.raises(
         apart.ProcessDied, match=r"that tests has died \(exit code 3\): No module named 'alembic'$"
     ):
-        process.submit(os._exit, 3).result()
+        process.submit(exec, "import os; os._exit(3)").result()
     assert process.submit(abs, -1).result() == 1
 
 

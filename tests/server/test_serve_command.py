@@ -164,7 +164,7 @@ def test_a_request_that_has_begun_is_answered_before_the_end(folder: Path, worke
 
 
 def test_two_workers_share_the_port_and_are_replaced(folder: Path, tables: Tables):
-    with serving(folder, "workers=2", COVERAGE_PROCESS_CONFIG="") as running:  # it would speak at the end
+    with serving(folder, "workers=2") as running:
         found = running.ask("POST", "/lookup", {"field": "user", "ids": [40, 7]}).tree["vectors"]
         assert np.array_equal(np.array(found).astype(np.float32), tables.lookup("user", [40, 7]))
         workers = of(running)
@@ -181,7 +181,9 @@ def test_two_workers_share_the_port_and_are_replaced(folder: Path, tables: Table
         later = of(running)
         os.killpg(running.process.pid, signal.SIGINT)  # as a terminal does
         assert running.process.wait(20) == 130
-        assert running.process.stderr.read() == "error: interrupted; what was asked before was answered\n"
+        *others, last = running.process.stderr.read().splitlines()
+        assert last == "error: interrupted; what was asked before was answered"
+        assert not others or "coverage" in others[0]  # which is interrupted too where it measures
         assert not any(worker.is_running() for worker in later)
 
 
