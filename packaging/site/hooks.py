@@ -1,7 +1,8 @@
 """Makes pages of the site from pages that are written for a code host. MkDocs calls the functions here by their names.
 
-The site takes the project's ``README.md`` as its first page, and has ``RESULTS.md``, ``CONTRIBUTING.md``, ``CHANGELOG.md``
-and ``SECURITY.md`` too. Links lead from file to file there; here they are turned into links between pages.
+The site takes the project's ``README.md`` as its first page, and has ``RESULTS.md``, ``CONTRIBUTING.md``,
+``CHANGELOG.md`` and ``SECURITY.md`` too. Links lead from file to file there; here they are turned into links between
+pages.
 """
 
 from __future__ import annotations
