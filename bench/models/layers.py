@@ -10,8 +10,6 @@ from typing import Any
 import keras
 from keras import ops
 
-from bench.models.noise import drawn_key, noise
-
 _COUNTED: ContextVar[Any] = ContextVar("counted", default=None)
 
 
@@ -73,6 +71,11 @@ class Dropout(keras.layers.Dropout):  # type: ignore[misc]
         """Numbers (batch, width), of any float dtype; some of them 0 while training."""
         if not (training and self.rate):
             return inputs
+        from bench.models.noise import (
+            drawn_key,
+            noise,
+        )  # imports TensorFlow, which a loaded model may do without
+
         rows, width = ops.arange(ops.shape(inputs)[0]), inputs.shape[-1]
         kept = noise(rows, width, drawn_key(self.seed_generator.next())) >= self.rate
         return ops.where(kept, inputs / (1 - self.rate), 0)

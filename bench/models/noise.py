@@ -41,7 +41,7 @@ def noise_key(seed: int, table: int, step: Any) -> Any:
         step: steps done.
     """
     fixed = np.random.SeedSequence([seed, table]).generate_state(1, np.uint32)[0]
-    return _mixed(_mixed(tf.cast(step, tf.uint32) * tf.constant(WEYL, tf.uint32)) + tf.constant(fixed))
+    return _key(tf.cast(step, tf.uint32), tf.constant(fixed))
 
 
 def drawn_key(state: Any) -> Any:
@@ -51,7 +51,12 @@ def drawn_key(state: Any) -> Any:
         state: two integers, (2,): what ``keras.random.SeedGenerator.next`` gives.
     """
     seed, count = tf.unstack(tf.cast(state, tf.uint32))
-    return _mixed(_mixed(count * tf.constant(WEYL, tf.uint32)) + seed)
+    return _key(count, seed)
+
+
+def _key(number: Any, fixed: Any) -> Any:
+    """A number, uint32, that is another for another of both."""
+    return _mixed(_mixed(number * tf.constant(WEYL, tf.uint32)) + fixed)
 
 
 def _mixed(x: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,7 @@ class Kept:
     @property
     def strategies(self) -> list[str]:
         """The strategies by name, ``full`` first."""
-        return sorted({row.strategy for row in self.rows}, key=lambda name: (name != "full", name))
+        return full_first({row.strategy for row in self.rows})
 
     def find(self, strategy: str, budget: float | None) -> Row | None:
         """Gives a row, or None."""
@@ -103,13 +103,21 @@ class Kept:
         found = pareto([(row.embedding_bytes or 0, self.headline.cost(row.score.mean)) for row in rows])
         return [row for row, leads in zip(rows, found, strict=True) if leads]
 
+    def ranked(self, budget: float | None) -> list[str]:
+        """Lists the strategies that have a mean at a budget, the best first."""
+        at = [row for row in self.rows if row.budget == budget]
+        costs = {row.strategy: self.headline.cost(row.score.mean) for row in at}
+        known = {strategy: cost for strategy, cost in costs.items() if cost is not None}
+        return sorted(known, key=known.__getitem__)
+
     def best(self, count: int) -> list[str]:
         """Lists the strategies that lead at the middle one of the budgets, the best first."""
         budgets = [one for one in self.budgets if one is not None]
-        at = [row for row in self.rows if row.budget == budgets[(len(budgets) - 1) // 2]]
-        costs = {row.strategy: self.headline.cost(row.score.mean) for row in at}
-        known = {strategy: cost for strategy, cost in costs.items() if cost is not None}
-        return sorted(known, key=known.__getitem__)[:count]
+        return self.ranked(budgets[(len(budgets) - 1) // 2])[:count]
+
+    def with_rows_of(self, other: Kept) -> Kept:
+        """Gives these numbers with the rows of another study, of the same data, beside them."""
+        return replace(self, rows=[*self.rows, *other.rows])
 
     def write(self, path: Path) -> None:
         """Writes the numbers as JSON, whole or not at all."""
@@ -166,6 +174,11 @@ class Times:
 def _write(path: Path, kept: Kept | Times) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, json.dumps(asdict(kept), indent=1, ensure_ascii=False) + "\n")
+
+
+def full_first(names: Iterable[str]) -> list[str]:
+    """Sorts names of strategies, ``full`` before all others."""
+    return sorted(names, key=lambda name: (name != "full", name))
 
 
 def machine_of(environment: Mapping[str, Any]) -> dict[str, Any]:

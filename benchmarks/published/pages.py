@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.embeddings import find
 from bench.embeddings.base import Vocabulary
 from bench.measure.units import short_size
+from bench.records.docs import filled
 from benchmarks.published.kept import Kept, Row, Times
 from benchmarks.published.studies import STUDIES, Study
 from benchmarks.published.tables import Column, of_study, of_times, side_by_side
@@ -19,7 +20,7 @@ RESULTS, METHODS, README = "RESULTS.md", "docs/methods.md", "README.md"
 FOLDER, TIMES = Path("docs") / "measured", "times-"
 """Where numbers are kept, and what the names of the files of times begin with."""
 
-START, END = "<!-- measured {}: make results -->\n", "<!-- end -->"
+START = "<!-- measured {}: make results -->\n"
 
 HEAD = """\
 # Results
@@ -107,13 +108,13 @@ def ratings_table(found: Measured) -> list[str]:
 def clicks_table(found: Measured) -> list[str]:
     """Gives the table of clicks in docs/methods.md: generated clicks at three budgets, Frappe, times."""
     studies = found.studies
-    both = replace(studies["extreme"], rows=[*studies["extreme"].rows, *studies["partitions"].rows])
+    extreme = studies["extreme"].with_rows_of(studies["partitions"])
     columns = [
         Column.best_bold(head, kept, budget, full=True)
         for head, kept, budget in (
             ("338,000 ids, budget 0.1", studies["clicks"], 0.1),
             ("0.01", studies["clicks"], 0.01),
-            ("3.4 million ids, 0.001", both, 0.001),
+            ("3.4 million ids, 0.001", extreme, 0.001),
             ("Frappe, 0.1", studies["frappe"], 0.1),
         )
     ]
@@ -123,11 +124,10 @@ def clicks_table(found: Measured) -> list[str]:
 def shared_table(found: Measured) -> list[str]:
     """Gives the table of one table for all fields in docs/methods.md."""
     studies = found.studies
-    extreme = studies["shared_extreme"]
-    both = replace(extreme, rows=[*extreme.rows, *studies["shared_partitions"].rows])
+    extreme = studies["shared_extreme"].with_rows_of(studies["shared_partitions"])
     columns = [
         Column.best_bold("338,000 ids, 0.01", studies["shared"], 0.01, full=True),
-        Column.best_bold("3.4 million ids, 0.001", both, 0.001, full=True),
+        Column.best_bold("3.4 million ids, 0.001", extreme, 0.001, full=True),
     ]
     return side_by_side(columns, None, lookups=False)
 
@@ -139,11 +139,9 @@ def families_table(found: Measured) -> list[str]:
     known = {row.strategy for row in tenth}
     alone = [row for row in sizes.rows if row.strategy not in known and row.score.mean is not None]
     cells: dict[str, list[str]] = {UNCOMPRESSED: []}
-    for row in sorted(tenth, key=_mean):
-        cells.setdefault(_family(row.method), []).append(f"`{row.strategy}` {_mean(row):.3f}")
-    for row in sorted(alone, key=_mean):
+    for row in [*sorted(tenth, key=_mean), *sorted(alone, key=_mean)]:
         smaller = sizes.full_embedding_bytes / (row.embedding_bytes or 1)
-        size = f" at {smaller:.1f}x" if row.strategy != "full" else ""
+        size = f" at {smaller:.1f}x" if row.budget is None and row.strategy != "full" else ""
         cells.setdefault(_family(row.method), []).append(f"`{row.strategy}` {_mean(row):.3f}{size}")
     lines = [f"| {family} | {', '.join(own)} |" for family, own in cells.items()]
     return ["| | strategies, from the smallest error |", "| --- | --- |", *lines]
@@ -181,8 +179,6 @@ def written(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
     texts = {page: (root / page).read_text(encoding="utf-8") for page in (METHODS, README)}
     for name, (page, table, needed) in TABLES.items():
         if all(one in found.studies for one in needed):
-            start = START.format(name)
-            head, rest = texts[page].split(start)
-            texts[page] = head + start + "\n".join(table(found)) + "\n" + END + rest.split(END, 1)[1]
+            texts[page] = filled(texts[page], START.format(name), table(found))
     for page, text in texts.items():
         yield root / page, text

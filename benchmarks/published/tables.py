@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.methods import REFERENCE
-from benchmarks.published.kept import Kept, Row, Time, Times
+from benchmarks.published.kept import Kept, Row, Time, Times, full_first
 
 NO_SIZE, NOT_RUN = "-", ""
+TIMED = ("ms a step", f"over `{REFERENCE}`", "lookup, µs")
+"""The headings of times."""
 
 
 def score(row: Row) -> str:
@@ -53,12 +55,7 @@ class Column:
     @classmethod
     def best_bold(cls, head: str, kept: Kept, budget: float, full: bool = False) -> Column:
         """Makes a column with its best mean in bold, full tables aside."""
-        costs = {
-            row.strategy: kept.headline.cost(row.score.mean) for row in kept.rows if row.budget == budget
-        }
-        known = {strategy: cost for strategy, cost in costs.items() if cost is not None}
-        best = min(known, key=known.__getitem__)
-        return cls(head, kept, budget, {best: ("**", "**")}, full)
+        return cls(head, kept, budget, {kept.ranked(budget)[0]: ("**", "**")}, full)
 
     def cell(self, strategy: str) -> str:
         """Gives the cell of a strategy."""
@@ -100,29 +97,26 @@ def side_by_side(columns: Sequence[Column], times: Times | None, lookups: bool) 
     """
     names = dict.fromkeys(name for column in columns for name in column.kept.strategies)
     known = [name for name in names if any(column.cell(name) not in (NO_SIZE, NOT_RUN) for column in columns)]
-    heads = ["method", *(column.head for column in columns)]
-    if times:
-        heads += ["ms a step", f"over `{REFERENCE}`", *(["lookup, µs"] if lookups else [])]
+    shown = 0 if times is None else len(TIMED) if lookups else len(TIMED) - 1
+    heads = ["method", *(column.head for column in columns), *TIMED[:shown]]
     lines = []
-    for name in sorted(known, key=lambda name: (name != "full", name)):
-        cells = [f"`{name}`", *(column.cell(name) for column in columns)]
-        if times:
-            found = times.methods.get(name)
-            cells += _times(found)[: 3 if lookups else 2]
-        lines.append(cells)
+    for name in full_first(known):
+        timed = _times(times.methods.get(name)) if times else []
+        lines.append([f"`{name}`", *(column.cell(name) for column in columns), *timed[:shown]])
     return rows_of(heads, lines)
 
 
 def of_times(times: Times) -> list[str]:
     """Gives the table of the times of methods."""
-    heads = ["method", "ms a step", f"over `{REFERENCE}`", "lookup, µs"]
-    return rows_of(heads, [[f"`{name}`", *_times(time)] for name, time in sorted(times.methods.items())])
+    return rows_of(
+        ["method", *TIMED], [[f"`{name}`", *_times(time)] for name, time in sorted(times.methods.items())]
+    )
 
 
 def _times(time: Time | None) -> list[str]:
     """Gives the cells of a method's times: of a step, its ratio, and of a lookup."""
     if time is None:
-        return [NOT_RUN] * 3
+        return [NOT_RUN] * len(TIMED)
     step = ["as `full`", ""]
     if time.step_ms is not None and time.ratio is not None:
         step = [f"{time.step_ms:.3f}", f"{time.ratio:.2f}"]

@@ -200,10 +200,10 @@ def test_a_job_that_differs_in_values_reads_no_file(job: str, monkeypatch: pytes
         read.append(args)
         return opened(*args, **options)
 
+    check_job(master, job.format(0, 1).split(), LOADER)  # reads the files of the choices
     monkeypatch.setattr(builtins, "open", noted)
     monkeypatch.setattr(io, "open", noted)
-    for number in range(3):
-        read.clear()
+    for number in (1, 2):
         check_job(master, job.format(number, 1 + number % 5).split(), LOADER)
     assert not read
 

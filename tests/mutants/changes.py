@@ -192,7 +192,7 @@ MUTANTS = tuple(Mutant(*row) for row in (
      "inputs / (1 - self.rate)", "inputs",
      "tests/models/test_dropout.py::test_the_share_that_is_dropped_and_what_the_rest_becomes"),
     ("dropout-of-every-step-alike", "bench/models/noise.py",
-     "_mixed(count * tf.constant(WEYL, tf.uint32))", "_mixed(seed)",
+     "_key(count, seed)", "_key(seed, seed)",
      "tests/models/test_dropout.py::test_draws_of_steps_and_layers_are_independent"),
     ("worst-epoch-kept", "bench/training/monitor.py",
      "-1.0 if self.name in task.higher else 1.0", "1.0 if self.name in task.higher else -1.0",
